@@ -1,0 +1,7 @@
+"""What a user can mend."""
+
+import click
+
+
+class UserError(click.ClickException):
+    """One line that says what is wrong and what to do; a command prints it and exits with 1."""

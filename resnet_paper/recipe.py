@@ -1,0 +1,71 @@
+"""The training recipe of section 4.2, "CIFAR-10 and Analysis", and the settings derived from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained. The defaults are the paper's; what it leaves open is marked so."""
+
+    dataset: str = "cifar10"  # or "synthetic": images made by the program
+    train_images: int = 50_000
+    test_images: int = 10_000
+    held_out: int = 0  # further training images that are only tested on (validation)
+
+    batch_size: int = 128
+    iterations: int = 64_000
+    learning_rate: float = 0.1
+    milestones: tuple[int, ...] = (32_000, 48_000)  # where the learning rate is divided by 10
+    momentum: float = 0.9
+    weight_decay: float = 1e-4  # on all parameters, BN's and the bias among them (open)
+    padding: int = 4  # zeros around an image before the random crop
+
+    warmup_depth: int = 110  # networks at least this deep warm up ...
+    warmup_learning_rate: float = 0.01  # ... at this rate ...
+    warmup_error: float = 80.0  # ... until the training error (%) is below this
+
+    measure_every: int = 1_000  # iterations, as in Figure 6
+    measure_every_in_warmup: int = 100  # (open)
+    clean_images: int = 10_000  # training images whose error is measured without augmentation (open)
+    statistics_batches: int = 64  # augmented batches that BN statistics are recomputed over (open)
+
+    def next_measurement(self, iteration: int, warming_up: bool) -> int:
+        """The first iteration after this one at which the network is measured."""
+        every = self.measure_every_in_warmup if warming_up else self.measure_every
+        return min((iteration // every + 1) * every, self.iterations)
+
+
+def learning_rate(recipe: Recipe, iteration: int, warming_up: bool = False) -> float:
+    """The rate of the update that makes iteration into iteration + 1.
+
+    learning_rate / 10^(milestones reached); while warming up, at most warmup_learning_rate.
+    Warming up does not move the milestones.
+    """
+    rate = recipe.learning_rate / 10 ** sum(iteration >= m for m in recipe.milestones)
+    return min(rate, recipe.warmup_learning_rate) if warming_up else rate
+
+
+PAPER = Recipe()
+
+TINY = replace(
+    PAPER,
+    train_images=2_000,
+    test_images=1_000,
+    batch_size=32,
+    iterations=128,
+    milestones=(64, 96),
+    warmup_error=88.0,
+    measure_every=16,
+    measure_every_in_warmup=8,
+    clean_images=500,
+    statistics_batches=8,
+)
+
+SETTINGS = {
+    "paper": PAPER,
+    "paper-45k": replace(PAPER, train_images=45_000, held_out=5_000),
+    "tiny": TINY,
+    "demo": replace(TINY, dataset="synthetic"),
+}

@@ -1,0 +1,1 @@
+"""A study: a set of runs, those that are missing, what they will cost, and training them."""
