@@ -65,7 +65,7 @@ class Computing:
     def record(self) -> dict[str, Any]:
         """For run.json."""
         name = torch.cuda.get_device_name() if self.device == "cuda" else processor()
-        return {**asdict(self), "device_name": name, "torch": torch.__version__}
+        return {**asdict(self), "device_name": name, "torch": str(torch.__version__)}
 
 
 def choose(device: str = "auto", precision: str = "auto", iterations: int = 0) -> Computing:

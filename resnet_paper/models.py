@@ -6,6 +6,7 @@ Images are (N, 3, 32, 32), logits (N, 10).
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +19,29 @@ FOUR_STAGE_BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
 def conv3x3(channels_in: int, channels_out: int, stride: int = 1) -> nn.Conv2d:
     """A 3x3 convolution without bias: the bias is in the BN that follows."""
     return nn.Conv2d(channels_in, channels_out, 3, stride, padding=1, bias=False)
+
+
+class SignedReLU(torch.autograd.Function):
+    """max(x, 0), with the gradient taken from the sign of the output.
+
+    The same numbers as F.relu. Compiled for a CPU, F.relu keeps a mask of booleans for its
+    gradient, and packing and unpacking that takes longer than the convolutions.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        y = x.clamp(min=0)
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient * ctx.saved_tensors[0].sign()
+
+
+def relu(x: Tensor) -> Tensor:
+    """max(x, 0), by whichever way is faster."""
+    return SignedReLU.apply(x) if torch.compiler.is_compiling() else F.relu(x)
 
 
 class ZeroPad(nn.Module):
@@ -55,7 +79,7 @@ class Stem(nn.Module):
         self.bn = nn.BatchNorm2d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.bn(self.conv(x)))
+        return relu(self.bn(self.conv(x)))
 
 
 class Block(nn.Module):
@@ -75,9 +99,9 @@ class Block(nn.Module):
         self.shortcut = shortcut
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.relu(self.bn1(self.conv1(x)))
+        y = relu(self.bn1(self.conv1(x)))
         y = self.bn2(self.conv2(y))
-        return F.relu(y if self.shortcut is None else y + self.shortcut(x))
+        return relu(y if self.shortcut is None else y + self.shortcut(x))
 
 
 class Network(nn.Module):

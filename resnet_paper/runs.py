@@ -13,13 +13,14 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from resnet_paper.errors import UserError
+from resnet_paper.recipe import Recipe
 
 COLUMNS = (
     "iteration",
@@ -77,6 +78,27 @@ class Run:
         record = self.record()
         return record is not None and record["finished"]
 
+    def finished_by(self, recipe: Recipe) -> bool:
+        """Whether the run has finished; UserError if that was by another recipe."""
+        record = self.record()
+        if record is None or not record["finished"]:
+            return False
+        expected = json.loads(json.dumps(asdict(recipe)))
+        found = record.get("recipe", {})
+        for key in {**expected, **found}:
+            if found.get(key) != expected.get(key):
+                raise UserError(
+                    f"{self.directory} was trained with {key} {found.get(key)}, not "
+                    f"{expected.get(key)}: choose another directory by RUNS (--runs)"
+                )
+        return True
+
+    def measured_until(self) -> int:
+        """The iteration of the last measurement in curve.csv; 0 where there is none."""
+        if not (self.directory / "curve.csv").exists() or not len(curve := self.curve()):
+            return 0
+        return int(curve["iteration"].iloc[-1])
+
     def curve(self) -> pd.DataFrame:
         """The rows of curve.csv, a row a measurement; the columns are COLUMNS."""
         return read_table(self.directory / "curve.csv", COLUMNS)
@@ -112,14 +134,14 @@ class Run:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 lock.seek(0)
-                raise Held(f"{self} is being trained by {lock.read().strip()}") from None
+                raise InUseError(f"{self} is being trained by {lock.read().strip()}") from None
             lock.truncate(0)
             lock.write(f"process {os.getpid()} on {socket.gethostname()}\n")
             lock.flush()
             yield
 
 
-class Held(UserError):
+class InUseError(UserError):
     """Another process is training this run."""
 
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any
 
 import torch
@@ -202,7 +202,8 @@ def train(run: Run, recipe: Recipe, dataset: Dataset, computing: Computing) -> I
                     count = min(ITERATIONS_AT_ONCE[computing.device], target - state.iteration)
                     learner.advance(count)
                     state.iteration += count
-                    yield clock.progress()
+                    if state.iteration < target:
+                        yield clock.progress()
                 measure(learner, state, stream, dataset, rates[-1])
                 clock.tick()
                 save_checkpoint(run, record, learner, state)
@@ -278,7 +279,7 @@ def begin(run: Run, recipe: Recipe, learner: Learner, state: State) -> dict[str,
         "recipe": json.loads(json.dumps(asdict(recipe))),
         "computed": learner.computing.record(),
         "revision": revision(),
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "resumed": [],
         "finished": False,
     }
@@ -297,6 +298,23 @@ def begin(run: Run, recipe: Recipe, learner: Learner, state: State) -> dict[str,
         run.write_curve(state.rows)
     run.write_record(record)
     return record
+
+
+def seconds_per_iteration(
+    network: str, recipe: Recipe, dataset: Dataset, computing: Computing
+) -> float:
+    """The time of a training iteration here: the best of a few."""
+    learner = Learner(models.build(network), recipe, dataset.train, computing)
+    repeats = 4
+    stream = BatchStream(len(dataset.train), recipe.batch_size, seed=0, padding=recipe.padding)
+    learner.load(stream.plan(0, repeats), [recipe.warmup_learning_rate] * repeats)
+    seconds = []
+    for _ in range(repeats):
+        start = time.monotonic()
+        learner.advance(1)
+        learner.loss_sum.item()  # wait for the device
+        seconds.append(time.monotonic() - start)
+    return min(seconds)
 
 
 def refuse_another(run: Run, before: dict[str, Any], now: dict[str, Any]) -> None:

@@ -1,0 +1,80 @@
+# Every target sets up .venv first where it is missing. `make help` lists targets and variables.
+
+PYTHON       ?= python3
+SETTINGS     ?= paper
+RUNS         ?= experiments/runs
+DATA_DIR     ?= data
+DEPTHS       ?= 20 32 44 56 110
+PLAIN_DEPTHS ?= 20 32 44 56
+SEEDS        ?= 1
+SEED         ?= 0
+NETWORK      ?= resnet-20
+DEVICE       ?= auto
+PRECISION    ?= auto
+
+BIN  := .venv/bin
+WHERE = --settings "$(SETTINGS)" --runs "$(RUNS)" --data-dir "$(DATA_DIR)"
+HOW   = --device "$(DEVICE)" --precision "$(PRECISION)" --seeds "$(SEEDS)"
+STUDY = $(WHERE) $(HOW)
+
+.NOTPARALLEL:
+.PHONY: help demo test lint table6 fig6 fig7 train figures bench clean
+
+help:  ## this list
+	@echo "Targets:"
+	@sed -n 's/^\([a-z0-9]*\):.*##/  \1:/p' $(firstword $(MAKEFILE_LIST))
+	@echo "Variables (make TARGET NAME=VALUE):"
+	@echo "  SETTINGS      paper, paper-45k, tiny or demo                    ($(SETTINGS))"
+	@echo "  DEPTHS        residual nets of table6 and fig6: 6n+2            ($(DEPTHS))"
+	@echo "  PLAIN_DEPTHS  plain nets of fig6                                ($(PLAIN_DEPTHS))"
+	@echo "  SEEDS         how many runs of each network, from seed 0        ($(SEEDS))"
+	@echo "  NETWORK SEED  the run of train                                  ($(NETWORK) $(SEED))"
+	@echo "  DATA_DIR      where CIFAR-10 is, or is downloaded to            ($(DATA_DIR))"
+	@echo "  RUNS          where runs are recorded                           ($(RUNS))"
+	@echo "  DEVICE        auto, cpu or cuda                                 ($(DEVICE))"
+	@echo "  PRECISION     auto, bfloat16 or float32                         ($(PRECISION))"
+	@echo "  PYTHON        the Python (3.10 or later) that .venv is made by  ($(PYTHON))"
+
+table6: .venv/ready  ## Table 6: trains what is missing of DEPTHS, then writes the table
+	$(BIN)/python experiments/table6.py $(STUDY) --depths "$(DEPTHS)"
+
+fig6: .venv/ready  ## Figure 6: trains what is missing of DEPTHS and PLAIN_DEPTHS, then draws
+	$(BIN)/python experiments/fig6.py $(STUDY) --depths "$(DEPTHS)" --plain-depths "$(PLAIN_DEPTHS)"
+
+fig7: .venv/ready  ## Figure 7: trains what is missing of its five nets, measures responses, draws
+	$(BIN)/python experiments/fig7.py $(STUDY)
+
+train: .venv/ready  ## one run: NETWORK from SEED
+	$(BIN)/python experiments/train.py $(WHERE) --device "$(DEVICE)" --precision "$(PRECISION)" \
+		--network "$(NETWORK)" --seed "$(SEED)"
+
+figures: .venv/ready  ## everything that can be drawn from what is recorded; trains nothing
+	$(BIN)/python experiments/table6.py $(WHERE) --draw-only
+	$(BIN)/python experiments/fig6.py $(WHERE) --draw-only
+	$(BIN)/python experiments/fig7.py $(WHERE) --draw-only
+
+demo: RUNS = figures/demo/runs
+demo: SETTINGS = demo
+demo: table6 fig6 fig7  ## the whole study in a few minutes, on synthetic images: figures/demo/
+
+test: lint  ## format, lint, types and all tests
+	$(BIN)/python -m pytest
+
+lint: .venv/ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: .venv/ready  ## training speed beside a plain PyTorch loop, as a ratio
+	$(BIN)/python experiments/bench.py --device "$(DEVICE)"
+
+clean:  ## remove .venv and caches; runs and figures stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache *.egg-info
+
+# torch and torchvision in one command, so that pip picks a matching pair
+.venv/ready: setup.cfg pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or later is needed: make PYTHON=...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --upgrade pip
+	$(BIN)/python -m pip install --editable '.[test]'
+	touch $@

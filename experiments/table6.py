@@ -1,0 +1,18 @@
+"""Table 6: `make table6`."""
+
+import click
+
+from resnet_paper import study, tables
+
+
+@click.command()
+@study.options
+@click.option("--depths", "networks", default="20 32 44 56 110", callback=study.depths("resnet"))
+def main(study: study.Study, networks: list[str]) -> None:
+    """Train the ResNets that are missing, then write the paper's Table 6 beside ours."""
+    study.complete(study.runs_of(networks))
+    click.echo(tables.save_table6(study.recorded(), study.output, study.caveat))
+
+
+if __name__ == "__main__":
+    main()

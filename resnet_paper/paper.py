@@ -1,0 +1,44 @@
+"""What "Deep Residual Learning for Image Recognition" says of CIFAR-10 (arXiv 1512.03385).
+
+Facts only. Errors are percentages of the CIFAR-10 test set, with data augmentation.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Result(NamedTuple):
+    """A row of Table 6: the best run's error and, where the paper gives them, mean and std."""
+
+    method: str
+    layers: int | None
+    parameters: str
+    error: float
+    mean: float | None = None
+    std: float | None = None
+
+
+TABLE6 = (
+    Result("Maxout", None, "", 9.38),
+    Result("NIN", None, "", 8.81),
+    Result("DSN", None, "", 8.22),
+    Result("FitNet", 19, "2.5M", 8.39),
+    Result("Highway", 19, "2.3M", 7.54, 7.72, 0.16),
+    Result("Highway", 32, "1.25M", 8.80),
+    Result("ResNet", 20, "0.27M", 8.75),
+    Result("ResNet", 32, "0.46M", 7.51),
+    Result("ResNet", 44, "0.66M", 7.17),
+    Result("ResNet", 56, "0.85M", 6.97),
+    Result("ResNet", 110, "1.7M", 6.43, 6.61, 0.16),
+    Result("ResNet", 1202, "19.4M", 7.93),
+)
+
+# Figure 6: what is drawn by default, and its axes.
+RESNET_DEPTHS = (20, 32, 44, 56, 110)
+PLAIN_DEPTHS = (20, 32, 44, 56)
+FIGURE6_ERROR_TICKS = (0, 5, 10, 20)
+FIGURE6_GRID = (5, 10, 20)
+
+# Figure 7: the networks whose layer responses are drawn.
+FIGURE7_NETWORKS = ("plain-20", "plain-56", "resnet-20", "resnet-56", "resnet-110")

@@ -1,0 +1,146 @@
+"""Figure 7's numbers: standard deviations of layer responses, by forward hooks.
+
+`python -m resnet_paper.responses` computes them from the recorded weights and draws the figure.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from resnet_paper import data, figures, models, paper, study
+from resnet_paper.data import Images, Normalisation
+from resnet_paper.errors import UserError
+
+BATCH = 250
+
+
+class Deviation:
+    """The standard deviation of all numbers seen so far, of which only three sums are kept."""
+
+    def __init__(self) -> None:
+        self.count, self.total, self.squares = 0, 0.0, 0.0
+
+    def add(self, values: Tensor) -> None:
+        values = values.double()
+        self.count += values.numel()
+        self.total += values.sum().item()
+        self.squares += values.square().sum().item()
+
+    @property
+    def std(self) -> float:
+        mean = self.total / self.count
+        return math.sqrt(max(self.squares / self.count - mean**2, 0.0))
+
+
+def response_layers(network: models.Network) -> dict[str, nn.BatchNorm2d]:
+    """By name and in the order of the layers: each BN that follows a 3x3 convolution."""
+    layers, convolution = {}, None
+    for name, module in network.named_modules():
+        if isinstance(module, nn.BatchNorm2d) and convolution == (3, 3):
+            layers[name] = module
+        convolution = module.kernel_size if isinstance(module, nn.Conv2d) else None
+    return layers
+
+
+@contextmanager
+def listening(network: models.Network) -> Iterator[dict[str, Deviation]]:
+    """Within, the responses of each layer are added up as images pass through the network."""
+    deviations, hooks = {}, []
+    for name, layer in response_layers(network).items():
+        deviation = deviations[name] = Deviation()
+        hooks.append(layer.register_forward_hook(lambda _, __, out, to=deviation: to.add(out)))
+    try:
+        yield deviations
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+@torch.no_grad()
+def response_stds(
+    network: models.Network, images: Images, normalise: Normalisation
+) -> pd.DataFrame:
+    """A row (layer, name, std) for each 3x3 layer, counted from 1: the paper's Figure 7.
+
+    A response is a layer's output after BN and before ReLU or addition, in test mode; its standard
+    deviation is pooled over images, positions and channels, in float64.
+    """
+    network.eval()
+    with listening(network) as deviations:
+        for start in range(0, len(images), BATCH):
+            network(normalise(images.pixels[start : start + BATCH]))
+    return pd.DataFrame(
+        {
+            "layer": range(1, len(deviations) + 1),
+            "name": list(deviations),
+            "std": [round(deviation.std, 6) for deviation in deviations.values()],
+        }
+    )
+
+
+def load_weights(network: str, path: Path) -> models.Network:
+    """A network with the weights (a state dict) of a file. Raises UserError if they do not fit."""
+    try:
+        built = models.build(network)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    try:
+        state = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged file
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(f"{path} holds no weights that can be read ({reason})") from error
+    try:
+        built.load_state_dict(state)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} does not hold the weights of a {network}") from error
+    return built
+
+
+def record_missing(study: study.Study) -> None:
+    """Compute responses.csv of the recorded runs of Figure 7's networks that lack it."""
+    runs = study.recorded(paper.FIGURE7_NETWORKS)
+    todo = [run for run in runs if run.weights_file.exists() and run.responses() is None]
+    if not todo:
+        return
+    dataset = data.load(study.recipe, study.data_dir)
+    normalise = Normalisation.of(dataset.train)
+    with click.progressbar(todo, label="responses", item_show_func=str) as bar:
+        for run in bar:
+            network = load_weights(run.network, run.weights_file)
+            run.write_responses(response_stds(network, dataset.test, normalise))
+
+
+@click.command()
+@study.options
+@click.option("--weights", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--network", help="The network that --weights are of, as in resnet-20.")
+def main(study: study.Study, weights: Path | None, network: str | None) -> None:
+    """Figure 7, from the recorded weights of its five networks; or the responses of any weights."""
+    if (weights is None) != (network is None):
+        raise click.UsageError("--weights and --network go together")
+    if weights is not None and network is not None:
+        loaded = load_weights(network, weights)
+        dataset = data.load(study.recipe, study.data_dir)
+        table = response_stds(loaded, dataset.test, Normalisation.of(dataset.train))
+        click.echo(table.to_string(index=False))
+        click.echo(f"{network}: mean over {len(table)} layers {table['std'].mean():.3f}")
+        return
+    record_missing(study)
+    recorded = study.recorded(paper.FIGURE7_NETWORKS)
+    for name in paper.FIGURE7_NETWORKS:
+        if not any(run.network == name for run in recorded):
+            click.echo(f"{name} is not recorded: make train NETWORK={name} trains it")
+    figures.save(figures.figure7(recorded, study.caveat), study.output / "figure7")
+
+
+if __name__ == "__main__":
+    main()

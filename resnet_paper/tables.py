@@ -1,0 +1,81 @@
+"""Table 6, the paper's numbers beside the measured ones, as Markdown and CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from resnet_paper import paper
+from resnet_paper.runs import Run, write, write_table
+
+DASH = "–"
+
+
+def table6(runs: Iterable[Run]) -> pd.DataFrame:
+    """A row for each row of the paper's Table 6; errors in % of the test images.
+
+    ours_*: best, mean, sample standard deviation and number of the recorded runs' errors at their
+    last iteration. difference: our mean minus the paper's mean where it gives one, else its error.
+    """
+    errors: dict[str, list[float]] = {}
+    for run in runs:
+        errors.setdefault(run.network, []).append((run.record() or {})["test_error"])
+    rows = []
+    for result in paper.TABLE6:
+        ours = errors.get(f"resnet-{result.layers}", []) if result.method == "ResNet" else []
+        measured = pd.Series(ours, dtype=float)
+        expected = result.error if result.mean is None else result.mean
+        rows.append(
+            {
+                **result._asdict(),
+                "ours_best": measured.min(),
+                "ours_mean": measured.mean(),
+                "ours_std": measured.std(),
+                "ours_runs": len(ours),
+                "difference": measured.mean() - expected,
+            }
+        )
+    return pd.DataFrame(rows).astype({"layers": "Int64"}).round(4)
+
+
+def table6_markdown(table: pd.DataFrame, note: str = "") -> str:
+    """Table 6 in the paper's form: best (mean ± std)."""
+    rows = [
+        {
+            "method": row.method,
+            "layers": DASH if pd.isna(row.layers) else str(row.layers),
+            "params": row.parameters or DASH,
+            "paper, error (%)": in_words(row.error, row.mean, row.std),
+            "ours, error (%)": in_words(row.ours_best, row.ours_mean, row.ours_std, row.ours_runs),
+            "difference": DASH if pd.isna(row.difference) else f"{row.difference:+.2f}",
+        }
+        for row in table.itertuples()
+    ]
+    return markdown(pd.DataFrame(rows)) + (f"\n{note}\n" if note else "")
+
+
+def in_words(best: float, mean: float, std: float, runs: int | None = None) -> str:
+    """ "6.43 (6.61 ± 0.16)", ", n = 5" behind it if runs is given; one run: its error alone."""
+    if pd.isna(best):
+        return DASH
+    if pd.isna(std):
+        return f"{best:.2f}"
+    count = f", n = {runs}" if runs else ""
+    return f"{best:.2f} ({mean:.2f} ± {std:.2f}{count})"
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """A table of strings as Markdown."""
+    lines = [table.columns, ["---"] * len(table.columns), *table.itertuples(index=False)]
+    return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
+
+
+def save_table6(runs: Iterable[Run], folder: Path, note: str = "") -> str:
+    """Write table6.csv and table6.md into a folder; return the Markdown."""
+    table = table6(runs)
+    text = table6_markdown(table, note)
+    write_table(folder / "table6.csv", table)
+    write(folder / "table6.md", text.encode())
+    return text

@@ -1,0 +1,61 @@
+"""Small recipes, data sets and recorded runs for the tests."""
+
+import os
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from resnet_paper.recipe import SETTINGS, TINY, Recipe
+from resnet_paper.runs import COLUMNS, Run
+
+REAL_DATA = Path(os.environ.get("DATA_DIR", "data"))
+
+needs_cifar10 = pytest.mark.skipif(
+    not (REAL_DATA / "cifar-10-batches-py" / "test_batch").exists(),
+    reason=f"CIFAR-10 is not in {REAL_DATA}: set DATA_DIR to where it is",
+)
+
+
+@pytest.fixture
+def recipe() -> Recipe:
+    """A few seconds' worth of training on synthetic images."""
+    return replace(
+        TINY,
+        dataset="synthetic",
+        train_images=100,
+        test_images=50,
+        batch_size=16,
+        iterations=12,
+        milestones=(6, 9),
+        measure_every=4,
+        measure_every_in_warmup=2,
+        clean_images=40,
+        statistics_batches=3,
+    )
+
+
+@pytest.fixture
+def record_run(tmp_path: Path) -> Callable[..., Run]:
+    """A function that records a made-up finished run."""
+
+    def record(network: str, seed: int = 0, error: float = 8.0, settings: str = "paper") -> Run:
+        run = Run(tmp_path, settings, network, seed)
+        recipe = SETTINGS[settings]
+        steps = range(recipe.measure_every, recipe.iterations + 1, recipe.measure_every)
+        rows = [dict.fromkeys(COLUMNS, error + 1) | {"iteration": step} for step in steps]
+        rows[-1] |= {"test_error": error}
+        run.write_curve(rows)
+        run.write_record(
+            {
+                "network": network,
+                "seed": seed,
+                "recipe": asdict(recipe),
+                "test_error": error,
+                "finished": True,
+            }
+        )
+        return run
+
+    return record

@@ -1,0 +1,43 @@
+"""The schedule is the paper's, to the iteration."""
+
+import pytest
+
+from resnet_paper.recipe import PAPER, SETTINGS, learning_rate
+
+
+@pytest.mark.parametrize(
+    ("iteration", "rate"),
+    [(0, 0.1), (31_999, 0.1), (32_000, 0.01), (47_999, 0.01), (48_000, 0.001), (63_999, 0.001)],
+)
+def test_rate_on_both_sides_of_each_milestone(iteration: int, rate: float) -> None:
+    assert learning_rate(PAPER, iteration) == rate
+
+
+def test_warming_up_lowers_the_rate_and_moves_no_milestone() -> None:
+    assert learning_rate(PAPER, 399, warming_up=True) == 0.01
+    assert learning_rate(PAPER, 400) == 0.1
+    assert learning_rate(PAPER, 48_000, warming_up=True) == 0.001
+
+
+def test_measurements_every_1000_iterations_and_every_100_in_warm_up() -> None:
+    assert PAPER.next_measurement(0, warming_up=False) == 1_000
+    assert PAPER.next_measurement(400, warming_up=True) == 500
+    assert PAPER.next_measurement(400, warming_up=False) == 1_000
+    assert PAPER.next_measurement(1_000, warming_up=False) == 2_000
+    assert PAPER.next_measurement(63_950, warming_up=False) == 64_000
+
+
+def test_the_paper_sees_8192000_images() -> None:
+    assert PAPER.iterations * PAPER.batch_size == 8_192_000
+
+
+def test_settings_hold_out_what_they_say() -> None:
+    held_out = SETTINGS["paper-45k"]
+    assert (held_out.train_images, held_out.held_out) == (45_000, 5_000)
+    assert SETTINGS["demo"].dataset == "synthetic"
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_milestones_are_in_the_papers_proportion(settings: str) -> None:
+    recipe = SETTINGS[settings]
+    assert [2 * m / recipe.iterations for m in recipe.milestones] == [1, 1.5]

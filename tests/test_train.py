@@ -1,0 +1,252 @@
+"""Training: the same curve interrupted or not, and measuring that changes nothing."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import torch.nn.functional as F
+
+from resnet_paper import compute, data, models
+from resnet_paper.data import BatchStream, Dataset
+from resnet_paper.errors import UserError
+from resnet_paper.recipe import Recipe
+from resnet_paper.runs import COLUMNS, Run
+from resnet_paper.train import Learner, train
+
+CPU = compute.choose("cpu", "float32")
+PRECISIONS = ["float32"] + ["bfloat16"] * compute.has_bfloat16("cpu")
+
+
+@pytest.fixture
+def dataset(recipe: Recipe) -> Dataset:
+    return data.load(recipe, Path("nowhere"))
+
+
+def complete(run: Run, recipe: Recipe, dataset: Dataset, computing=CPU) -> Run:
+    for _ in train(run, recipe, dataset, computing):
+        pass
+    return run
+
+
+def interrupted(run: Run, recipe: Recipe, dataset: Dataset, at: int, computing=CPU) -> Run:
+    steps = train(run, recipe, dataset, computing)
+    for progress in steps:
+        if progress.iteration == at:
+            steps.close()
+            break
+    return run
+
+
+def result(run: Run) -> tuple[pd.DataFrame, dict[str, torch.Tensor]]:
+    return run.curve().drop(columns="seconds"), torch.load(run.weights_file, weights_only=True)
+
+
+def assert_same_result(one: Run, other: Run) -> None:
+    (curve, weights), (expected_curve, expected_weights) = result(one), result(other)
+    pd.testing.assert_frame_equal(curve, expected_curve, check_exact=True)
+    assert weights.keys() == expected_weights.keys()
+    for name, value in weights.items():
+        assert torch.equal(value, expected_weights[name]), name
+
+
+def test_a_finished_run_leaves_its_files(tmp_path: Path, recipe: Recipe, dataset: Dataset) -> None:
+    run = complete(Run(tmp_path, "tiny", "resnet-8", 0), recipe, dataset)
+    record, curve = run.record(), run.curve()
+    assert tuple(curve.columns) == COLUMNS
+    assert curve["iteration"].tolist() == [4, 8, 12]
+    assert curve["learning_rate"].tolist() == [0.1, 0.01, 0.001]
+    assert curve["val_error"].isna().all()
+    assert record["finished"] is True
+    assert record["test_error"] == curve["test_error"].iloc[-1], "the last, not the best"
+    assert record["parameters"] == 75_290
+    assert record["warmup_end"] == 0
+    assert not run.checkpoint_file.exists()
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("at", [1, 4, 11])
+def test_interrupted_equals_uninterrupted(
+    tmp_path: Path, recipe: Recipe, dataset: Dataset, precision: str, at: int
+) -> None:
+    computing = compute.choose("cpu", precision)
+    whole = complete(Run(tmp_path / "whole", "tiny", "resnet-8", 5), recipe, dataset, computing)
+    cut = Run(tmp_path / "cut", "tiny", "resnet-8", 5)
+    interrupted(cut, recipe, dataset, at, computing)
+    assert not cut.finished
+    complete(cut, recipe, dataset, computing)
+    assert_same_result(cut, whole)
+    assert [sitting["iteration"] for sitting in cut.record()["resumed"]] == [at]
+
+
+def test_seeds_give_different_runs(tmp_path: Path, recipe: Recipe, dataset: Dataset) -> None:
+    one, other = (complete(Run(tmp_path, "tiny", "resnet-8", k), recipe, dataset) for k in (0, 1))
+    assert one.curve()["train_loss"].tolist() != other.curve()["train_loss"].tolist()
+
+
+def test_measuring_more_often_changes_no_weights(
+    tmp_path: Path, recipe: Recipe, dataset: Dataset
+) -> None:
+    seldom = complete(Run(tmp_path / "seldom", "tiny", "plain-8", 0), recipe, dataset)
+    often = replace(recipe, measure_every=1)
+    often_run = complete(Run(tmp_path / "often", "tiny", "plain-8", 0), often, dataset)
+    for value, expected in zip(
+        result(often_run)[1].values(), result(seldom)[1].values(), strict=True
+    ):
+        assert torch.equal(value, expected)
+
+
+def test_warm_up_ends_when_the_training_error_allows(
+    tmp_path: Path, recipe: Recipe, dataset: Dataset
+) -> None:
+    warming = replace(recipe, warmup_depth=8, warmup_error=101.0)
+    run = complete(Run(tmp_path / "passes", "tiny", "plain-8", 0), warming, dataset)
+    assert run.curve()["iteration"].tolist() == [2, 4, 8, 12]
+    assert run.curve()["learning_rate"].tolist() == [0.01, 0.1, 0.01, 0.001]
+    assert run.record()["warmup_end"] == 2
+
+    never = replace(warming, warmup_error=0.0)
+    run = complete(Run(tmp_path / "never", "tiny", "plain-8", 0), never, dataset)
+    assert run.curve()["learning_rate"].max() == 0.01
+    assert run.record()["warmup_end"] is None
+
+
+def test_held_out_images_give_a_validation_error(tmp_path: Path, recipe: Recipe) -> None:
+    recipe = replace(recipe, held_out=30)
+    dataset = data.load(recipe, Path("nowhere"))
+    run = complete(Run(tmp_path, "tiny", "resnet-8", 0), recipe, dataset)
+    assert run.curve()["val_error"].between(0, 100).all()
+    assert run.record()["val_error"] == run.curve()["val_error"].iloc[-1]
+
+
+def test_first_update_is_sgd_with_momentum_and_weight_decay(
+    recipe: Recipe, dataset: Dataset
+) -> None:
+    """Two updates by hand: v <- 0.9 v + (gradient + 1e-4 w), w <- w - rate v."""
+    plan = BatchStream(len(dataset.train), 16, seed=0).plan(0, 2)
+    learner = Learner(models.build("resnet-8"), recipe, dataset.train, CPU)
+    learner.load(plan, [0.1, 0.05])
+    learner.advance(2)
+
+    network = models.build("resnet-8")
+    velocity = [torch.zeros_like(p) for p in network.parameters()]
+    for position, rate in enumerate((0.1, 0.05)):
+        images, labels = learner.batch(plan, torch.tensor([position]))
+        loss = F.cross_entropy(network(images), labels)
+        gradients = torch.autograd.grad(loss, list(network.parameters()))
+        for p, v, gradient in zip(network.parameters(), velocity, gradients, strict=True):
+            v.mul_(0.9).add_(gradient + 1e-4 * p.data)
+            p.data.sub_(rate * v)
+    for p, expected in zip(learner.network.parameters(), network.parameters(), strict=True):
+        assert torch.allclose(p, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_precise_statistics_are_the_mean_over_batches(recipe: Recipe, dataset: Dataset) -> None:
+    plan = BatchStream(len(dataset.train), 16, seed=0).plan(0, 3)
+    learner = Learner(models.build("resnet-8"), recipe, dataset.train, CPU)
+    before = {name: value.clone() for name, value in learner.network.state_dict().items()}
+    means, variances = [], []
+    with torch.no_grad():
+        for position in range(3):
+            images, _ = learner.batch(plan, torch.tensor([position]))
+            responses = learner.network.stem.conv(images)
+            means.append(responses.mean((0, 2, 3)))
+            variances.append(responses.var((0, 2, 3)))
+    with learner.precise_statistics(plan):
+        bn = learner.network.stem.bn
+        assert torch.allclose(bn.running_mean, sum(means) / 3, atol=1e-5)
+        assert torch.allclose(bn.running_var, sum(variances) / 3, rtol=1e-4)
+    for name, value in learner.network.state_dict().items():
+        assert torch.equal(value, before[name]), name
+
+
+def test_another_recipe_is_refused_and_nothing_is_overwritten(
+    tmp_path: Path, recipe: Recipe, dataset: Dataset
+) -> None:
+    run = interrupted(Run(tmp_path, "tiny", "resnet-8", 0), recipe, dataset, at=5)
+    before = run.checkpoint_file.read_bytes()
+    with pytest.raises(UserError, match=r"momentum 0\.9, not 0\.5"):
+        complete(run, replace(recipe, momentum=0.5), dataset)
+    if compute.has_bfloat16("cpu"):
+        with pytest.raises(UserError, match="precision float32, not bfloat16"):
+            complete(run, recipe, dataset, compute.choose("cpu", "bfloat16"))
+    assert run.checkpoint_file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda c: c[:-100], lambda c: b"", lambda c: c[:999] + b"x" + c[1000:]]
+)
+def test_a_damaged_checkpoint_is_refused_and_kept(
+    tmp_path: Path, recipe: Recipe, dataset: Dataset, damage
+) -> None:
+    run = interrupted(Run(tmp_path, "tiny", "resnet-8", 0), recipe, dataset, at=5)
+    damaged = damage(run.checkpoint_file.read_bytes())
+    run.checkpoint_file.write_bytes(damaged)
+    with pytest.raises(UserError, match=r"checkpoint\.pt is damaged"):
+        complete(run, recipe, dataset)
+    assert run.checkpoint_file.read_bytes() == damaged
+
+
+def command(runs: Path, *more: str) -> list[str]:
+    network = ["--network", "resnet-8", "--settings", "demo", "--precision", "float32"]
+    return [sys.executable, "experiments/train.py", *network, "--runs", str(runs), *more]
+
+
+def start(runs: Path) -> subprocess.Popen:
+    environment = {**os.environ, "PYTHONPATH": "."}
+    process = subprocess.Popen(
+        command(runs), env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    deadline = time.monotonic() + 120
+    checkpoint = Run(runs, "demo", "resnet-8", 0).checkpoint_file
+    while not checkpoint.exists():
+        assert process.poll() is None, process.stdout.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return process
+
+
+def test_killed_and_started_again_equals_left_alone(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": "."}
+    subprocess.run(command(tmp_path / "whole"), env=environment, check=True, capture_output=True)
+    killed = start(tmp_path / "killed")
+    killed.kill()
+    killed.wait()
+    run = Run(tmp_path / "killed", "demo", "resnet-8", 0)
+    assert not run.finished
+    subprocess.run(command(tmp_path / "killed"), env=environment, check=True, capture_output=True)
+    assert_same_result(run, Run(tmp_path / "whole", "demo", "resnet-8", 0))
+
+
+def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(tmp_path: Path) -> None:
+    process = start(tmp_path)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert "the same command goes on from there" in output
+    assert "Traceback" not in output
+    assert Run(tmp_path, "demo", "resnet-8", 0).checkpoint_file.exists()
+
+
+def test_a_second_process_says_who_holds_the_run(tmp_path: Path) -> None:
+    process = start(tmp_path)
+    try:
+        second = subprocess.run(
+            command(tmp_path),
+            env={**os.environ, "PYTHONPATH": "."},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        process.kill()
+        process.wait()
+    assert second.returncode == 1
+    assert f"process {process.pid}" in second.stdout
+    assert "Traceback" not in second.stderr
