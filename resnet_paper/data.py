@@ -102,21 +102,21 @@ def synthetic(count: int, seed: int) -> Images:
     """Images of 10 classes that a network can learn, made by the program; not a benchmark.
 
     Each class is a smooth colour pattern, the same for every seed; an image is its class's pattern,
-    shifted by up to 8 pixels, mixed with another class's, under noise.
+    shifted by up to 4 pixels, mixed with another class's, under noise.
     """
     patterns = F.interpolate(
         torch.randn(10, 3, 6, 6, generator=torch.Generator().manual_seed(10)),
-        size=(48, 48),
+        size=(40, 40),
         mode="bicubic",
     )
     rng = np.random.default_rng(seed)
     labels = torch.from_numpy(rng.integers(0, 10, count))
     others = torch.from_numpy(rng.integers(0, 10, count))
-    top, left = torch.from_numpy(rng.integers(0, 17, (2, count)))
+    top, left = torch.from_numpy(rng.integers(0, 9, (2, count)))
     own = crop(patterns[labels], top, left, 32)
     other = crop(patterns[others], left, top, 32)
     noise = torch.from_numpy(rng.standard_normal((count, 3, 32, 32), dtype=np.float32))
-    pixels = 128 + 40 * (own + 0.5 * other + 0.5 * noise)
+    pixels = 128 + 40 * (own + 0.3 * other + 0.4 * noise)
     return Images(pixels.clamp(0, 255).to(torch.uint8), labels)
 
 

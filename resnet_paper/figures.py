@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 import matplotlib as mpl
@@ -20,6 +21,7 @@ from resnet_paper.runs import Run, write
 
 PALETTE = sns.color_palette("colorblind")
 COLOURS = dict(zip((20, 32, 44, 56, 110, 1202), (*PALETTE[:5], PALETTE[7]), strict=True))
+DEEPEST = ("resnet-110", "resnet-1202")
 TEST = "test_error"
 TRAIN = "train_error_clean"
 
@@ -27,9 +29,17 @@ TRAIN = "train_error_clean"
 @contextmanager
 def style() -> Iterator[None]:
     """The figures' common look: small sans-serif type, thin frames, text kept as text."""
-    look = {"font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "pdf.fonttype": 42}
-    ticks = {"xtick.labelsize": 7, "ytick.labelsize": 7, "axes.linewidth": 0.6}
-    with sns.axes_style("ticks"), mpl.rc_context({**look, **ticks}):
+    type_sizes: dict[Any, float] = {
+        "font.size": 8,
+        "axes.titlesize": 8,
+        "axes.labelsize": 8,
+        "xtick.labelsize": 7,
+        "ytick.labelsize": 7,
+    }
+    with (
+        sns.axes_style("ticks"),
+        mpl.rc_context({**type_sizes, "axes.linewidth": 0.6, "pdf.fonttype": 42}),
+    ):
         yield
 
 
@@ -71,11 +81,11 @@ def figure6(runs: Iterable[Run], settings: str, caveat: str = "") -> Figure | No
     groups = by_network(runs)
     plain = {name: group for name, group in groups.items() if name.startswith("plain")}
     residual = {name: group for name, group in groups.items() if name.startswith("resnet")}
-    deepest = {n: residual[n] for n in ("resnet-110", "resnet-1202") if n in residual}
+    deepest = {name: residual[name] for name in residual if name in DEEPEST}
     residual.pop("resnet-1202", None)
     panels = [("plain nets", plain), ("residual nets", residual)]
     panels = [panel for panel in panels if panel[1]]
-    if len(deepest) == 2:
+    if len(deepest) == len(DEEPEST):
         panels.append(("110 and 1202 layers", deepest))
     if not panels:
         return None
@@ -126,7 +136,8 @@ def label_right(axes: Axes, labels: Mapping[str, tuple[float, str]]) -> None:
     bottom, top = axes.get_ylim()
     gap = (top - bottom) / 19
     heights: list[float] = []
-    for text, (height, name) in sorted(labels.items(), key=lambda item: item[1][0]):
+    for text, (error, name) in sorted(labels.items(), key=lambda item: item[1][0]):
+        height = min(error, top)
         heights.append(max(height, heights[-1] + gap) if heights else max(height, bottom))
         axes.annotate(
             text,

@@ -54,15 +54,16 @@ PAPER = Recipe()
 TINY = replace(
     PAPER,
     train_images=2_000,
-    test_images=1_000,
+    test_images=250,
     batch_size=32,
-    iterations=128,
-    milestones=(64, 96),
+    iterations=96,
+    learning_rate=0.02,
+    milestones=(48, 72),
     warmup_error=88.0,
     measure_every=16,
-    measure_every_in_warmup=8,
-    clean_images=500,
-    statistics_batches=8,
+    measure_every_in_warmup=4,
+    clean_images=250,
+    statistics_batches=2,
 )
 
 SETTINGS = {

@@ -44,14 +44,16 @@ def table6_markdown(table: pd.DataFrame, note: str = "") -> str:
     """Table 6 in the paper's form: best (mean ± std)."""
     rows = [
         {
-            "method": row.method,
-            "layers": DASH if pd.isna(row.layers) else str(row.layers),
-            "params": row.parameters or DASH,
-            "paper, error (%)": in_words(row.error, row.mean, row.std),
-            "ours, error (%)": in_words(row.ours_best, row.ours_mean, row.ours_std, row.ours_runs),
-            "difference": DASH if pd.isna(row.difference) else f"{row.difference:+.2f}",
+            "method": row["method"],
+            "layers": DASH if pd.isna(row["layers"]) else str(row["layers"]),
+            "params": row["parameters"] or DASH,
+            "paper, error (%)": in_words(row["error"], row["mean"], row["std"]),
+            "ours, error (%)": in_words(
+                *(row[f"ours_{k}"] for k in ("best", "mean", "std", "runs"))
+            ),
+            "difference": DASH if pd.isna(row["difference"]) else f"{row['difference']:+.2f}",
         }
-        for row in table.itertuples()
+        for row in table.to_dict("records")
     ]
     return markdown(pd.DataFrame(rows)) + (f"\n{note}\n" if note else "")
 
@@ -68,8 +70,8 @@ def in_words(best: float, mean: float, std: float, runs: int | None = None) -> s
 
 def markdown(table: pd.DataFrame) -> str:
     """A table of strings as Markdown."""
-    lines = [table.columns, ["---"] * len(table.columns), *table.itertuples(index=False)]
-    return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
+    lines = [list(table.columns), ["---"] * len(table.columns), *table.to_numpy().tolist()]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def save_table6(runs: Iterable[Run], folder: Path, note: str = "") -> str:

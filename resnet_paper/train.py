@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from resnet_paper import models
 from resnet_paper.compute import Computing, revision
@@ -24,6 +24,7 @@ from resnet_paper.recipe import Recipe, learning_rate
 from resnet_paper.runs import MOVE_AWAY, Run, write
 
 EVALUATION_BATCH = 250
+BN_MOMENTUM = 0.1  # torch's default
 ITERATIONS_AT_ONCE = {"cpu": 1, "cuda": 100}  # between two looks at the clock and the keyboard
 
 
@@ -144,8 +145,7 @@ class Learner:
         single batch leaves momentum times its statistics.
         """
         saved = [buffer.clone() for buffer in self.network.buffers()]
-        norms = [m for m in self.network.modules() if isinstance(m, nn.BatchNorm2d)]
-        running = [b for norm in norms for b in (norm.running_mean, norm.running_var)]
+        running = [b for b in self.network.buffers() if b.is_floating_point()]
         sums = [torch.zeros_like(buffer) for buffer in running]
         plan = plan.to(self.computing.device)
         self.network.train()
@@ -156,7 +156,7 @@ class Learner:
                 self.computing.logits(self.network, images)
                 torch._foreach_add_(sums, running)
             for buffer, total in zip(running, sums, strict=True):
-                buffer.copy_(total / (norms[0].momentum * len(plan)))
+                buffer.copy_(total / (BN_MOMENTUM * len(plan)))
         try:
             yield
         finally:
@@ -178,7 +178,9 @@ class Learner:
         self.wrong.copy_(state["wrong"])
 
 
-def train(run: Run, recipe: Recipe, dataset: Dataset, computing: Computing) -> Iterator[Progress]:
+def train(
+    run: Run, recipe: Recipe, dataset: Dataset, computing: Computing
+) -> Generator[Progress, None, None]:
     """Train a run to its end, from its last checkpoint if it has one.
 
     A generator that yields between iterations; closing it leaves a checkpoint of that iteration.

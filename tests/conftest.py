@@ -10,7 +10,7 @@ import pytest
 from resnet_paper.recipe import SETTINGS, TINY, Recipe
 from resnet_paper.runs import COLUMNS, Run
 
-REAL_DATA = Path(os.environ.get("DATA_DIR", "data"))
+REAL_DATA = Path(os.environ.get("DATA_DIR", "data")).absolute()
 
 needs_cifar10 = pytest.mark.skipif(
     not (REAL_DATA / "cifar-10-batches-py" / "test_batch").exists(),
@@ -29,6 +29,7 @@ def recipe() -> Recipe:
         batch_size=16,
         iterations=12,
         milestones=(6, 9),
+        learning_rate=0.1,
         measure_every=4,
         measure_every_in_warmup=2,
         clean_images=40,

@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from resnet_paper import compute, data, models
 from resnet_paper.data import BatchStream, Dataset
 from resnet_paper.errors import UserError
-from resnet_paper.recipe import Recipe
-from resnet_paper.runs import COLUMNS, Run
+from resnet_paper.recipe import SETTINGS, Recipe
+from resnet_paper.runs import COLUMNS, InUseError, Run
 from resnet_paper.train import Learner, train
 
 CPU = compute.choose("cpu", "float32")
@@ -193,60 +193,51 @@ def test_a_damaged_checkpoint_is_refused_and_kept(
     assert run.checkpoint_file.read_bytes() == damaged
 
 
-def command(runs: Path, *more: str) -> list[str]:
+def start(runs: Path) -> subprocess.Popen[str]:
+    """The demo's ResNet-8, training in a process of its own, with a checkpoint written."""
     network = ["--network", "resnet-8", "--settings", "demo", "--precision", "float32"]
-    return [sys.executable, "experiments/train.py", *network, "--runs", str(runs), *more]
-
-
-def start(runs: Path) -> subprocess.Popen:
-    environment = {**os.environ, "PYTHONPATH": "."}
     process = subprocess.Popen(
-        command(runs), env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [sys.executable, "experiments/train.py", *network, "--runs", str(runs)],
+        cwd=Path(__file__).parents[1],
+        env={**os.environ, "PYTHONPATH": "."},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
-    deadline = time.monotonic() + 120
-    checkpoint = Run(runs, "demo", "resnet-8", 0).checkpoint_file
-    while not checkpoint.exists():
-        assert process.poll() is None, process.stdout.read()
-        assert time.monotonic() < deadline
+    while not Run(runs, "demo", "resnet-8", 0).checkpoint_file.exists():
+        assert process.poll() is None, process.communicate()
         time.sleep(0.02)
     return process
 
 
-def test_killed_and_started_again_equals_left_alone(tmp_path: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": "."}
-    subprocess.run(command(tmp_path / "whole"), env=environment, check=True, capture_output=True)
-    killed = start(tmp_path / "killed")
-    killed.kill()
-    killed.wait()
-    run = Run(tmp_path / "killed", "demo", "resnet-8", 0)
+@pytest.fixture(scope="module")
+def left_alone(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The demo's ResNet-8, trained without interruption."""
+    run, recipe = Run(tmp_path_factory.mktemp("runs"), "demo", "resnet-8", 0), SETTINGS["demo"]
+    return complete(run, recipe, data.load(recipe, Path("nowhere")))
+
+
+def resumed(runs: Path) -> Run:
+    """What `start` began, brought to its end."""
+    run, recipe = Run(runs, "demo", "resnet-8", 0), SETTINGS["demo"]
     assert not run.finished
-    subprocess.run(command(tmp_path / "killed"), env=environment, check=True, capture_output=True)
-    assert_same_result(run, Run(tmp_path / "whole", "demo", "resnet-8", 0))
+    return complete(run, recipe, data.load(recipe, Path("nowhere")))
 
 
-def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(tmp_path: Path) -> None:
+def test_killed_and_started_again_equals_left_alone(tmp_path: Path, left_alone: Run) -> None:
     process = start(tmp_path)
+    process.kill()
+    process.communicate()
+    assert_same_result(resumed(tmp_path), left_alone)
+
+
+def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(tmp_path: Path, left_alone: Run) -> None:
+    process = start(tmp_path)
+    with pytest.raises(InUseError, match=f"process {process.pid} on "):
+        resumed(tmp_path)
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output
     assert "the same command goes on from there" in output
     assert "Traceback" not in output
-    assert Run(tmp_path, "demo", "resnet-8", 0).checkpoint_file.exists()
-
-
-def test_a_second_process_says_who_holds_the_run(tmp_path: Path) -> None:
-    process = start(tmp_path)
-    try:
-        second = subprocess.run(
-            command(tmp_path),
-            env={**os.environ, "PYTHONPATH": "."},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    finally:
-        process.kill()
-        process.wait()
-    assert second.returncode == 1
-    assert f"process {process.pid}" in second.stdout
-    assert "Traceback" not in second.stderr
+    assert_same_result(resumed(tmp_path), left_alone)

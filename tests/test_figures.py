@@ -1,0 +1,70 @@
+"""Figures show what was recorded, without torch, and come out the same each time."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from resnet_paper import figures
+from resnet_paper.runs import Run
+
+RecordRun = Callable[..., Run]
+
+
+def test_figure6_has_a_panel_for_each_kind_and_both_errors_of_each_net(
+    record_run: RecordRun,
+) -> None:
+    runs = [record_run("plain-20"), record_run("plain-56"), record_run("resnet-20", error=7.25)]
+    figure = figures.figure6(runs, "paper")
+    plain, residual = figure.axes
+    assert [axes.get_title() for axes in (plain, residual)] == ["plain nets", "residual nets"]
+    curves = [line for line in plain.lines if len(line.get_xdata()) == 64]
+    assert len(curves) == 4
+    assert plain.get_ylim() == (0, 20)
+    assert plain.get_xlim() == (0, 6.4)
+    assert [text.get_text() for text in residual.texts] == ["ResNet-20  7.25"]
+
+
+def test_figure6_sets_110_beside_1202_when_both_are_there(record_run: RecordRun) -> None:
+    runs = [record_run("resnet-110"), record_run("resnet-1202")]
+    assert [axes.get_title() for axes in figures.figure6(runs, "paper").axes] == [
+        "residual nets",
+        "110 and 1202 layers",
+    ]
+
+
+def test_figure6_draws_the_mean_and_the_range_of_seeds(record_run: RecordRun) -> None:
+    runs = [record_run("resnet-20", seed, error) for seed, error in enumerate((8.0, 9.0))]
+    table = figures.curves(runs)[figures.TEST]
+    assert table.iloc[-1].tolist() == [8.5, 8.0, 9.0]
+
+
+def test_figure7_in_the_layers_order_and_ranked(record_run: RecordRun) -> None:
+    run = record_run("resnet-20")
+    run.write_responses(pd.DataFrame({"layer": [1, 2, 3], "name": "abc", "std": [0.5, 0.7, 0.6]}))
+    original, ranked = figures.figure7([run]).axes
+    assert list(original.lines[0].get_ydata()) == [0.5, 0.7, 0.6]
+    assert list(ranked.lines[0].get_ydata()) == [0.7, 0.6, 0.5]
+
+
+def test_nothing_recorded_is_nothing_drawn(tmp_path: Path, record_run: RecordRun) -> None:
+    assert figures.figure6([], "paper") is None
+    assert figures.figure7([record_run("resnet-20")]) is None
+    figures.save(None, tmp_path / "figure6")
+    assert not list(tmp_path.glob("figure6*"))
+
+
+def test_the_same_runs_give_the_same_bytes(record_run: RecordRun, tmp_path: Path) -> None:
+    runs = [record_run("resnet-20")]
+    for name in ("one", "two"):
+        figures.save(figures.figure6(runs, "paper", "a caveat"), tmp_path / name)
+    for suffix in ("png", "pdf"):
+        one, two = (tmp_path / f"{name}.{suffix}" for name in ("one", "two"))
+        assert one.read_bytes() == two.read_bytes()
+
+
+def test_drawing_imports_no_torch() -> None:
+    code = "import sys, resnet_paper.figures, resnet_paper.tables, resnet_paper.study; "
+    subprocess.run([sys.executable, "-c", code + "sys.exit('torch' in sys.modules)"], check=True)

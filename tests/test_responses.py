@@ -1,0 +1,60 @@
+"""Layer responses: which layers, and how their numbers are pooled."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from resnet_paper import models, responses
+from resnet_paper.data import Images, Normalisation, synthetic
+from resnet_paper.errors import UserError
+
+
+@pytest.fixture
+def images() -> Images:
+    return synthetic(260, seed=0)  # more than a batch
+
+
+@pytest.mark.parametrize(
+    ("network", "layers"), [("plain-20", 19), ("resnet-56", 55), ("resnet-18", 17)]
+)
+def test_every_3x3_layer_counts_and_no_other(network: str, layers: int) -> None:
+    assert len(responses.response_layers(models.build(network))) == layers
+
+
+def test_std_is_pooled_over_images_positions_and_channels(images: Images) -> None:
+    network, normalise = models.build("resnet-8"), Normalisation.of(images)
+    with torch.no_grad():
+        for norm in responses.response_layers(network).values():
+            norm.running_mean.uniform_(-1, 1)
+            norm.weight.uniform_(0.5, 2)
+    table = responses.response_stds(network, images, normalise)
+    assert table["layer"].tolist() == list(range(1, 8))
+
+    block = network.stages[0][0]
+    with torch.no_grad():
+        x = network.stem(normalise(images.pixels))
+        first = block.bn1(block.conv1(x))
+        second = block.bn2(block.conv2(first.relu()))
+    std = table.set_index("name")["std"]
+    assert std["stages.0.0.bn1"] == pytest.approx(first.double().std().item(), rel=1e-4)
+    assert std["stages.0.0.bn2"] == pytest.approx(second.double().std().item(), rel=1e-4), (
+        "before addition and ReLU"
+    )
+
+
+def test_hooks_are_gone_afterwards(images: Images) -> None:
+    network = models.build("resnet-8")
+    responses.response_stds(network, images[:10], Normalisation.of(images))
+    assert not any(module._forward_hooks for module in network.modules())
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "weights.pt"
+    torch.save(models.build("resnet-8").state_dict(), path)
+    assert responses.load_weights("resnet-8", path)
+    with pytest.raises(UserError, match="does not hold the weights of a resnet-14"):
+        responses.load_weights("resnet-14", path)
+    path.write_bytes(b"not weights")
+    with pytest.raises(UserError, match="no weights that can be read"):
+        responses.load_weights("resnet-8", path)

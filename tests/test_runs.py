@@ -1,0 +1,80 @@
+"""Files are written whole or not at all, and only finished runs are results."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from resnet_paper import runs
+from resnet_paper.errors import UserError
+from resnet_paper.recipe import PAPER
+from resnet_paper.runs import Run, recorded, write
+
+RecordRun = Callable[..., Run]
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "run.json"
+    write(path, b"old")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UserError, match=r"cannot write .*run\.json \(No space left on device\)"):
+        write(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_only_finished_runs_are_recorded(record_run: RecordRun, tmp_path: Path) -> None:
+    finished = record_run("resnet-20", 1)
+    record_run("resnet-20", 0)
+    cut_off = record_run("resnet-32")
+    cut_off.write_record(cut_off.record() | {"finished": False})
+    record_run("resnet-20", 0, settings="tiny")
+    assert recorded(tmp_path, "paper") == [replace(finished, seed=0), finished]
+
+
+def test_a_run_by_another_recipe_does_not_count(record_run: RecordRun) -> None:
+    run = record_run("resnet-20")
+    assert run.finished_by(PAPER)
+    with pytest.raises(UserError, match=r"batch_size 128, not 64"):
+        run.finished_by(replace(PAPER, batch_size=64))
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"finished": "yes"}', "\x00\xff"])
+def test_a_damaged_record_is_named_and_kept(record_run: RecordRun, content: str) -> None:
+    run = record_run("resnet-20")
+    path = run.directory / "run.json"
+    path.write_text(content, encoding="latin-1")
+    with pytest.raises(UserError, match=r"run\.json") as caught:
+        recorded(run.root, "paper")
+    assert "\n" not in caught.value.message
+    assert path.read_text(encoding="latin-1") == content
+
+
+@pytest.mark.parametrize("content", ["", "a,b\n1,2\n", "\x00"])
+def test_a_damaged_curve_is_named(record_run: RecordRun, content: str) -> None:
+    run = record_run("resnet-20")
+    (run.directory / "curve.csv").write_text(content)
+    with pytest.raises(UserError, match=r"curve\.csv"):
+        run.curve()
+
+
+def test_a_lock_holds_against_others_and_ends_with_its_holder(tmp_path: Path) -> None:
+    run = Run(tmp_path, "tiny", "resnet-8", 0)
+    named = f"process {os.getpid()} on "
+    with run.locked(), pytest.raises(runs.InUseError, match=named), run.locked():
+        pass
+    with run.locked():
+        pass
+
+
+def test_recipes_survive_json() -> None:
+    assert json.loads(json.dumps(asdict(PAPER)))["milestones"] == [32_000, 48_000]
