@@ -4,18 +4,22 @@ PYTHON       ?= python3
 SETTINGS     ?= paper
 RUNS         ?= experiments/runs
 DATA_DIR     ?= data
-DEPTHS       ?= 20 32 44 56 110
-PLAIN_DEPTHS ?= 20 32 44 56
+DEPTHS       ?=
+PLAIN_DEPTHS ?=
 SEEDS        ?= 1
 SEED         ?= 0
 NETWORK      ?= resnet-20
 DEVICE       ?= auto
 PRECISION    ?= auto
+CONCURRENT   ?= 0
 
 BIN  := .venv/bin
 WHERE = --settings "$(SETTINGS)" --runs "$(RUNS)" --data-dir "$(DATA_DIR)"
-HOW   = --device "$(DEVICE)" --precision "$(PRECISION)" --seeds "$(SEEDS)"
+HOW   = --device "$(DEVICE)" --precision "$(PRECISION)" --seeds "$(SEEDS)" \
+	--concurrent "$(CONCURRENT)"
 STUDY = $(WHERE) $(HOW)
+NETS  = $(if $(DEPTHS),--depths "$(DEPTHS)")
+PLAIN = $(if $(PLAIN_DEPTHS),--plain-depths "$(PLAIN_DEPTHS)")
 
 .NOTPARALLEL:
 .PHONY: help demo test lint table6 fig6 fig7 train figures bench clean
@@ -25,21 +29,22 @@ help:  ## this list
 	@sed -n 's/^\([a-z0-9]*\):.*##/  \1:/p' $(firstword $(MAKEFILE_LIST))
 	@echo "Variables (make TARGET NAME=VALUE):"
 	@echo "  SETTINGS      paper, paper-45k, tiny or demo                    ($(SETTINGS))"
-	@echo "  DEPTHS        residual nets of table6 and fig6: 6n+2            ($(DEPTHS))"
-	@echo "  PLAIN_DEPTHS  plain nets of fig6                                ($(PLAIN_DEPTHS))"
+	@echo "  DEPTHS        residual nets of table6 and fig6: 6n+2            ($(or $(DEPTHS),20 32 44 56 110))"
+	@echo "  PLAIN_DEPTHS  plain nets of fig6                                ($(or $(PLAIN_DEPTHS),20 32 44 56))"
 	@echo "  SEEDS         how many runs of each network, from seed 0        ($(SEEDS))"
 	@echo "  NETWORK SEED  the run of train                                  ($(NETWORK) $(SEED))"
 	@echo "  DATA_DIR      where CIFAR-10 is, or is downloaded to            ($(DATA_DIR))"
 	@echo "  RUNS          where runs are recorded                           ($(RUNS))"
 	@echo "  DEVICE        auto, cpu or cuda                                 ($(DEVICE))"
-	@echo "  PRECISION     auto, bfloat16 or float32                         ($(PRECISION))"
+	@echo "  PRECISION     auto, bfloat16, float32, and on CUDA tf32         ($(PRECISION))"
+	@echo "  CONCURRENT    runs at once; 0: as many as suits the device      ($(CONCURRENT))"
 	@echo "  PYTHON        the Python (3.10 or later) that .venv is made by  ($(PYTHON))"
 
 table6: .venv/ready  ## Table 6: trains what is missing of DEPTHS, then writes the table
-	$(BIN)/python experiments/table6.py $(STUDY) --depths "$(DEPTHS)"
+	$(BIN)/python experiments/table6.py $(STUDY) $(NETS)
 
 fig6: .venv/ready  ## Figure 6: trains what is missing of DEPTHS and PLAIN_DEPTHS, then draws
-	$(BIN)/python experiments/fig6.py $(STUDY) --depths "$(DEPTHS)" --plain-depths "$(PLAIN_DEPTHS)"
+	$(BIN)/python experiments/fig6.py $(STUDY) $(NETS) $(PLAIN)
 
 fig7: .venv/ready  ## Figure 7: trains what is missing of its five nets, measures responses, draws
 	$(BIN)/python experiments/fig7.py $(STUDY)
@@ -53,12 +58,12 @@ figures: .venv/ready  ## everything that can be drawn from what is recorded; tra
 	$(BIN)/python experiments/fig6.py $(WHERE) --draw-only
 	$(BIN)/python experiments/fig7.py $(WHERE) --draw-only
 
-demo: RUNS = figures/demo/runs
 demo: SETTINGS = demo
 demo: table6 fig6 fig7  ## the whole study in a few minutes, on synthetic images: figures/demo/
 
-test: lint  ## format, lint, types and all tests
+test: .venv/ready  ## all tests, then format, lint and types
 	$(BIN)/python -m pytest
+	$(MAKE) lint
 
 lint: .venv/ready
 	$(BIN)/ruff format --check .

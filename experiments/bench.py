@@ -2,21 +2,34 @@
 
 import click
 
-from resnet_paper import bench, compute
+from resnet_paper import bench, compute, study
 from resnet_paper.recipe import PAPER
+
+NETWORKS = {"cpu": "resnet-20 resnet-56", "cuda": "resnet-20 resnet-56 resnet-110"}
 
 
 @click.command()
-@click.option("--device", type=click.Choice(compute.DEVICES), default="auto")
-@click.option("--networks", default="resnet-20 resnet-56", show_default=True)
-def main(device: str, networks: str) -> None:
-    """Time training iterations of 128 images: ours, and a plain PyTorch loop's, in turns."""
-    for network in networks.split():
-        ours, plain = bench.compare(network, device)
+@click.option("--device", type=click.Choice(study.DEVICES), default="auto")
+@click.option("--networks", help="By default ResNet-20 and 56, on CUDA 110 too.")
+def main(device: str, networks: str | None) -> None:
+    """Time training iterations of 128 images: ours and plain PyTorch's, in turns."""
+    device = compute.choose(device).device
+    loops = [bench.our_loop, bench.plain_loop]
+    if device == "cuda":
+        loops.append(bench.resident_loop)
+    for network in (networks or NETWORKS[device]).split():
+        ours, *others = bench.compare(loops, network, device)
         click.echo(
-            f"{network}: ours {ours:.3f} s an iteration ({PAPER.batch_size / ours:,.0f} images/s), "
-            f"plain PyTorch {plain:.3f} s ({PAPER.batch_size / plain:,.0f}): {plain / ours:.2f}x"
+            f"{network}: ours {1e3 * ours:.2f} ms an iteration "
+            f"({PAPER.batch_size / ours:,.0f} images/s)"
         )
+        for name, seconds in zip(("plain PyTorch", "with resident data"), others, strict=False):
+            click.echo(f"  {name}: {1e3 * seconds:.2f} ms, {seconds / ours:.2f}x")
+        if device == "cuda":
+            click.echo(f"  floor of 2 us a kernel: {bench.floor(network) / ours:.0%} of our time")
+            for at_once in (1, 2, 4, 8):
+                runs = bench.runs_an_hour(network, device, at_once)
+                click.echo(f"  {at_once} at once: {runs:.1f} full-length runs an hour")
 
 
 if __name__ == "__main__":

@@ -2,18 +2,20 @@
 
 import click
 
-from resnet_paper import figures, study
+from resnet_paper import figures, paper, study
 
 
 @click.command()
+@study.set_options
 @study.options
-@click.option("--depths", "residual", default="20 32 44 56 110", callback=study.depths("resnet"))
-@click.option("--plain-depths", "plain", default="20 32 44 56", callback=study.depths("plain"))
-def main(study: study.Study, residual: list[str], plain: list[str]) -> None:
+@click.option("--depths", default=paper.RESNET_DEPTHS, callback=study.depths("resnet"))
+@click.option("--plain-depths", default=paper.PLAIN_DEPTHS, callback=study.depths("plain"))
+def main(study: study.Study, depths: list[str], plain_depths: list[str]) -> None:
     """Train the plain and residual nets that are missing, then draw the paper's Figure 6."""
-    networks = plain + residual
+    networks = plain_depths + depths
     study.complete(study.runs_of(networks))
-    figure = figures.figure6(study.recorded(networks), study.settings, study.caveat)
+    runs = study.recorded() if study.draw_only else study.recorded(networks)
+    figure = figures.figure6(runs, study.settings, study.caveat)
     figures.save(figure, study.output / "figure6")
 
 

@@ -6,6 +6,7 @@ from resnet_paper import figures, paper, study
 
 
 @click.command()
+@study.set_options
 @study.options
 def main(study: study.Study) -> None:
     """Train Figure 7's networks that are missing, measure their responses, draw the figure."""

@@ -2,12 +2,13 @@
 
 import click
 
-from resnet_paper import study, tables
+from resnet_paper import paper, study, tables
 
 
 @click.command()
+@study.set_options
 @study.options
-@click.option("--depths", "networks", default="20 32 44 56 110", callback=study.depths("resnet"))
+@click.option("--depths", "networks", default=paper.RESNET_DEPTHS, callback=study.depths("resnet"))
 def main(study: study.Study, networks: list[str]) -> None:
     """Train the ResNets that are missing, then write the paper's Table 6 beside ours."""
     study.complete(study.runs_of(networks))

@@ -8,13 +8,13 @@ from resnet_paper import study
 @click.command()
 @study.options
 @click.option("--network", required=True, help="plain-DEPTH or resnet-DEPTH, as in resnet-20.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
 def main(study: study.Study, network: str, seed: int) -> None:
     """Train one network from one seed, from its last checkpoint if it has one."""
     run = study.run(network, seed)
     study.complete([run])
-    record = run.record()
-    click.echo(f"{run}: test error {record['test_error']:.2f}%, in {run.directory}")
+    error = run.finished_record()["test_error"]
+    click.echo(f"{run}: test error {error:.2f}%, in {run.directory}")
 
 
 if __name__ == "__main__":

@@ -5,8 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import statistics
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from itertools import islice, repeat
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -22,23 +23,23 @@ from resnet_paper.recipe import PAPER
 from resnet_paper.train import Learner
 
 IMAGES = 5_000
-ROUND = 10  # iterations
+ROUND = {"cpu": 10, "cuda": 200}  # iterations
 ROUNDS = 7
+Loop = Callable[[str, str], Iterator[None]]  # network, device -> a step of it is a round
 
 
 def our_loop(network: str, device: str) -> Iterator[None]:
-    """This package's training iterations, one at each step of the generator."""
+    """This package's training iterations."""
     computing = compute.choose(device, iterations=PAPER.iterations)
     learner = Learner(models.build(network), PAPER, data.synthetic(IMAGES, seed=0), computing)
     stream = BatchStream(IMAGES, PAPER.batch_size, seed=0)
-    start = 0
+    count, start = ROUND[device], 0
     while True:
-        learner.load(stream.plan(start, ROUND), [PAPER.learning_rate] * ROUND)
-        for _ in range(ROUND):
-            learner.advance(1)
-            yield
-        learner.loss_sum.item()  # wait for the device
-        start += ROUND
+        learner.load(stream.plan(start, count), [PAPER.learning_rate] * count)
+        learner.advance(count)
+        learner.training_errors(count)  # waits for the device
+        start += count
+        yield
 
 
 class Pictures(TorchDataset[tuple[torch.Tensor, int]]):
@@ -65,11 +66,6 @@ class Pictures(TorchDataset[tuple[torch.Tensor, int]]):
 
 def plain_loop(network: str, device: str) -> Iterator[None]:
     """The usual reproduction: float32, NCHW, a DataLoader with 2 workers, .item() each step."""
-    device = compute.choose(device, "float32").device
-    model = models.build(network).to(device)
-    optimizer = torch.optim.SGD(
-        model.parameters(), PAPER.learning_rate, PAPER.momentum, weight_decay=PAPER.weight_decay
-    )
     loader = DataLoader(
         Pictures(data.synthetic(IMAGES, seed=0)),
         PAPER.batch_size,
@@ -78,36 +74,55 @@ def plain_loop(network: str, device: str) -> Iterator[None]:
         num_workers=2,
         persistent_workers=True,
     )
+
+    def batches() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        while True:
+            for images, labels in loader:
+                yield images.to(device), labels.to(device)
+
+    return eager_loop(network, device, batches())
+
+
+def resident_loop(network: str, device: str) -> Iterator[None]:
+    """The plain loop, but that a batch is already on the device."""
+    images = data.synthetic(PAPER.batch_size, seed=0).to(device)
+    return eager_loop(network, device, repeat((images.pixels / 255, images.labels)))
+
+
+def eager_loop(
+    network: str, device: str, batches: Iterator[tuple[torch.Tensor, torch.Tensor]]
+) -> Iterator[None]:
+    """Plain PyTorch's training iterations."""
+    model = models.build(network).to(device)
+    optimizer = torch.optim.SGD(
+        model.parameters(), PAPER.learning_rate, PAPER.momentum, weight_decay=PAPER.weight_decay
+    )
     loss_sum = 0.0
     while True:
-        for images, labels in loader:
-            logits = model(images.to(device))
-            loss = F.cross_entropy(logits, labels.to(device))
+        for images, labels in islice(batches, ROUND[device]):
+            loss = F.cross_entropy(model(images), labels)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             loss_sum += loss.item()
-            yield
+        yield
 
 
-def work(
-    loop: Callable[[str, str], Iterator[None]], network: str, device: str, parent: Connection
-) -> None:
+def work(loop: Loop, network: str, device: str, parent: Connection) -> None:
     """In a process of its own: at each request run a round, and answer its seconds."""
     steps = loop(network, device)
     while parent.recv():
         start = time.perf_counter()
-        for _ in range(ROUND):
-            next(steps)
+        next(steps)
         parent.send(time.perf_counter() - start)
 
 
 @contextmanager
-def worker(loop: Callable[[str, str], Iterator[None]], *arguments: str) -> Iterator[Connection]:
+def worker(loop: Loop, network: str, device: str) -> Iterator[Connection]:
     """A process that runs a loop's rounds on request."""
     context: Any = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=work, args=(loop, *arguments, there))
+    process = context.Process(target=work, args=(loop, network, device, there))
     process.start()
     there.close()
     try:
@@ -118,14 +133,44 @@ def worker(loop: Callable[[str, str], Iterator[None]], *arguments: str) -> Itera
         process.terminate()
 
 
-def compare(network: str, device: str) -> tuple[float, float]:
-    """Seconds an iteration of our loop and of the plain one: medians of rounds taken in turns."""
-    seconds: tuple[list[float], list[float]] = ([], [])
-    with worker(our_loop, network, device) as ours, worker(plain_loop, network, device) as plain:
+def compare(loops: Sequence[Loop], network: str, device: str) -> list[float]:
+    """Seconds an iteration of each loop: medians of rounds taken in turns."""
+    seconds: list[list[float]] = [[] for _ in loops]
+    with ExitStack() as stack:
+        workers = [stack.enter_context(worker(loop, network, device)) for loop in loops]
         for number in range(ROUNDS + 1):
-            for connection, times in zip((ours, plain), seconds, strict=True):
+            for connection, times in zip(workers, seconds, strict=True):
                 connection.send(True)
                 elapsed = connection.recv()
-                if number > 0:  # the first round compiles, and starts the DataLoader's workers
-                    times.append(elapsed / ROUND)
-    return statistics.median(seconds[0]), statistics.median(seconds[1])
+                if number > 0:  # the first round compiles or captures, and starts the DataLoader
+                    times.append(elapsed / ROUND[device])
+    return [statistics.median(times) for times in seconds]
+
+
+def floor(network: str) -> float:
+    """Seconds an iteration on a GPU if each of its kernels took 2 microseconds and no more.
+
+    8 kernels a layer and 12 besides: ResNet-20 has some 170.
+    """
+    return 2e-6 * (8 * models.depth(network) + 12)
+
+
+def runs_an_hour(network: str, device: str, at_once: int) -> float:
+    """Full-length runs an hour, of the iterations alone, with some of them at once."""
+    computing = compute.choose(device, iterations=PAPER.iterations)
+    images = data.synthetic(IMAGES, seed=0).to(device)
+    learners = [
+        Learner(models.build(network, seed), PAPER, images, computing) for seed in range(at_once)
+    ]
+    plan = BatchStream(IMAGES, PAPER.batch_size, seed=0).plan(0, PAPER.measure_every)
+    rates = [PAPER.learning_rate] * len(plan)
+    for learner in learners:
+        learner.load(plan, rates)
+    start = time.perf_counter()
+    for _ in range(len(plan) // 100):
+        for learner in learners:
+            learner.advance(100)
+    for learner in learners:
+        learner.training_errors(1)  # waits for the device
+    seconds = time.perf_counter() - start
+    return 3600 / seconds * at_once * len(plan) / PAPER.iterations

@@ -6,6 +6,7 @@ import ctypes
 import os
 import platform
 import subprocess
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -19,8 +20,8 @@ from torch import Tensor, nn
 from resnet_paper.errors import UserError
 from resnet_paper.models import Block, Network, Stem
 
-DEVICES = ("auto", "cpu", "cuda")
-PRECISIONS = ("auto", "bfloat16", "float32")
+CAPTURE_REHEARSALS = 3
+MEMORY_OF_A_RUN = 3 * 2**30  # bytes of a GPU's memory: a ResNet-110 with its graphs, generously
 WORTH_COMPILING = 2_000  # iterations; below, compiling takes longer than it saves
 
 
@@ -29,7 +30,8 @@ class Computing:
     """What decides the bits of a result, besides the recipe and the seed.
 
     float32 is plain PyTorch. bfloat16 is the fast path: convolutions in bfloat16 by autocast,
-    channels last, blocks compiled; weights, momentum and BN statistics stay float32.
+    channels last, on a CPU compiled blocks; weights, momentum and BN statistics stay float32.
+    tf32, on CUDA only, is float32 but for convolutions that round their factors to 10 bits.
     """
 
     device: str
@@ -41,6 +43,8 @@ class Computing:
         torch.set_num_threads(self.threads)
         if self.fast and self.device == "cpu":
             keep_freed_memory()
+        if self.device == "cuda":
+            be_deterministic(tf32=self.precision == "tf32")
 
     @property
     def fast(self) -> bool:
@@ -62,6 +66,33 @@ class Computing:
         with torch.autocast(self.device, torch.bfloat16, enabled=self.fast, cache_enabled=False):
             return network(images).float()
 
+    def stream(self) -> torch.cuda.Stream | None:
+        """A new stream for a run of its own; None on a CPU."""
+        return torch.cuda.Stream() if self.device == "cuda" else None
+
+    def captured(self, work: Callable[[], None]) -> Callable[[], None]:
+        """A way to do some work again and again: on CUDA its captured graph, else itself.
+
+        The work must read and write tensors that stay where they are, and must not wait for the
+        device. To be captured it is done a few times, so what it changes must be restored.
+        """
+        if self.device != "cuda":
+            return work
+        for _ in range(CAPTURE_REHEARSALS):
+            work()
+        torch.cuda.synchronize()
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, stream=torch.cuda.current_stream()):
+            work()
+        return graph.replay
+
+    def concurrent_runs(self) -> int:
+        """How many runs at once use this device well."""
+        if self.device != "cuda":
+            return 1
+        free, _ = torch.cuda.mem_get_info()
+        return max(1, min(8, free // MEMORY_OF_A_RUN))
+
     def record(self) -> dict[str, Any]:
         """For run.json."""
         name = torch.cuda.get_device_name() if self.device == "cuda" else processor()
@@ -77,6 +108,8 @@ def choose(device: str = "auto", precision: str = "auto", iterations: int = 0) -
         raise UserError("no CUDA device is available here: use DEVICE=cpu (--device cpu)")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    if precision == "tf32" and device != "cuda":
+        raise UserError("tf32 is for CUDA devices: use PRECISION=float32 (--precision float32)")
     if precision == "auto":
         precision = "bfloat16" if has_bfloat16(device) else "float32"
     compiled = (
@@ -93,6 +126,17 @@ def has_bfloat16(device: str) -> bool:
     if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+
+
+def be_deterministic(tf32: bool) -> None:
+    """The same bits each time on the same kind of GPU, whatever runs beside."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.allow_tf32 = tf32
+    torch.backends.cuda.matmul.allow_tf32 = tf32
 
 
 def compile_blocks(network: Network) -> None:

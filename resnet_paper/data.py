@@ -43,6 +43,9 @@ class Dataset:
     held_out: Images
     test: Images
 
+    def to(self, device: torch.device | str) -> Dataset:
+        return Dataset(self.train.to(device), self.held_out.to(device), self.test.to(device))
+
 
 def load(recipe: Recipe, data_dir: Path) -> Dataset:
     """The data set that a recipe names, cut to the recipe's sizes.
@@ -71,7 +74,11 @@ def cifar10(data_dir: Path) -> tuple[Images, Images]:
     official = [*CIFAR10.train_list, *CIFAR10.test_list, list(CIFAR10.meta.values())[::2]]
     files = {folder / name: md5 for name, md5 in official}
     for path, md5 in files.items():
-        if path.exists() and not check_integrity(str(path), md5):
+        try:
+            damaged = path.exists() and not check_integrity(str(path), md5)
+        except OSError as error:
+            raise UserError(f"{path} cannot be read: {error.strerror}") from error
+        if damaged:
             raise UserError(
                 f"{path} is damaged (its MD5 is not CIFAR-10's): remove it, and the next start "
                 "downloads it again"
@@ -151,8 +158,16 @@ class Plan:
     def __len__(self) -> int:
         return len(self.indices)
 
-    def to(self, device: torch.device | str) -> Plan:
-        return Plan(*(column.to(device) for column in self.columns()))
+    @classmethod
+    def empty(cls, count: int, batch_size: int, device: torch.device | str) -> Plan:
+        """Room for a plan, on a device."""
+        indices, top, left = torch.zeros(3, count, batch_size, dtype=torch.int64, device=device)
+        return cls(indices, top, left, torch.zeros_like(indices, dtype=torch.bool))
+
+    def copy_(self, plan: Plan) -> None:
+        """Put a plan of as many batches or fewer into the first places of this one."""
+        for column, values in zip(self.columns(), plan.columns(), strict=True):
+            column[: len(plan)].copy_(values)
 
     def columns(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         return self.indices, self.top, self.left, self.flip

@@ -82,11 +82,12 @@ def figure6(runs: Iterable[Run], settings: str, caveat: str = "") -> Figure | No
     plain = {name: group for name, group in groups.items() if name.startswith("plain")}
     residual = {name: group for name, group in groups.items() if name.startswith("resnet")}
     deepest = {name: residual[name] for name in residual if name in DEEPEST}
-    residual.pop("resnet-1202", None)
-    panels = [("plain nets", plain), ("residual nets", residual)]
-    panels = [panel for panel in panels if panel[1]]
     if len(deepest) == len(DEEPEST):
-        panels.append(("110 and 1202 layers", deepest))
+        del residual["resnet-1202"]
+    else:
+        deepest = {}
+    named = {"plain nets": plain, "residual nets": residual, "110 and 1202 layers": deepest}
+    panels = [(name, networks) for name, networks in named.items() if networks]
     if not panels:
         return None
     with style():
@@ -156,13 +157,13 @@ def label_right(axes: Axes, labels: Mapping[str, tuple[float, str]]) -> None:
 def figure7(runs: Iterable[Run], caveat: str = "") -> Figure | None:
     """Figure 7: stds of layer responses in the layers' order (top) and ranked (bottom).
 
-    One run of each network, that of the lowest seed. None where no responses are recorded.
+    One run of each network, of the lowest seed that has responses. None where none has.
     """
     tables = {}
     for name, group in by_network(runs).items():
-        table = group[0].responses()
-        if table is not None:
-            tables[name] = table["std"].to_numpy()
+        recorded = [table for run in group if (table := run.responses()) is not None]
+        if recorded:
+            tables[name] = recorded[0]["std"].to_numpy()
     if not tables:
         return None
     with style():
@@ -189,7 +190,8 @@ def save(figure: Figure | None, stem: Path) -> None:
         return
     for suffix, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
         buffer = io.BytesIO()
-        figure.savefig(buffer, format=suffix, dpi=200, metadata=metadata)
+        with style():  # the type of PDF fonts is looked up here
+            figure.savefig(buffer, format=suffix, dpi=200, metadata=metadata)
         path = stem.with_name(f"{stem.name}.{suffix}")
         write(path, buffer.getvalue())
         click.echo(f"wrote {path}")

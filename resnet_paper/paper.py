@@ -35,8 +35,8 @@ TABLE6 = (
 )
 
 # Figure 6: what is drawn by default, and its axes.
-RESNET_DEPTHS = (20, 32, 44, 56, 110)
-PLAIN_DEPTHS = (20, 32, 44, 56)
+RESNET_DEPTHS = "20 32 44 56 110"
+PLAIN_DEPTHS = "20 32 44 56"
 FIGURE6_ERROR_TICKS = (0, 5, 10, 20)
 FIGURE6_GRID = (5, 10, 20)
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -87,35 +88,54 @@ def response_stds(
     )
 
 
-def load_weights(network: str, path: Path) -> models.Network:
-    """A network with the weights (a state dict) of a file. Raises UserError if they do not fit."""
+def load_weights(network: str, content: bytes, name: str) -> models.Network:
+    """A network with its weights from the bytes of a state dict's file of that name.
+
+    Raises UserError if they do not fit. A plain and a residual net of the same depth have the same
+    weights by name and shape: which of the two they are of, only their owner knows.
+    """
     try:
         built = models.build(network)
     except ValueError as error:
         raise UserError(str(error)) from error
     try:
-        state = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged file
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(f"{path} holds no weights that can be read ({reason})") from error
+        raise UserError(f"{name} holds no weights that can be read: it is damaged") from error
     try:
         built.load_state_dict(state)
     except (RuntimeError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} does not hold the weights of a {network}") from error
+        raise UserError(f"{name} does not hold the weights of a {network}") from error
     return built
+
+
+def refuse_weights_of_another(network: str, weights: Path) -> None:
+    """UserError if the weights lie in the directory of a run of another network."""
+    try:
+        recorded = json.loads((weights.parent / "run.json").read_text())["network"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # not a run's directory
+    if recorded != network:
+        raise UserError(f"{weights} holds the weights of a {recorded}, not of a {network}")
 
 
 def record_missing(study: study.Study) -> None:
     """Compute responses.csv of the recorded runs of Figure 7's networks that lack it."""
-    runs = study.recorded(paper.FIGURE7_NETWORKS)
-    todo = [run for run in runs if run.weights_file.exists() and run.responses() is None]
+    todo = []
+    for run in study.recorded(paper.FIGURE7_NETWORKS):
+        if run.responses() is None:
+            if run.weights_file.exists():
+                todo.append(run)
+            else:
+                click.echo(f"{run} has no weights.pt and no responses: it is not drawn")
     if not todo:
         return
     dataset = data.load(study.recipe, study.data_dir)
     normalise = Normalisation.of(dataset.train)
     with click.progressbar(todo, label="responses", item_show_func=str) as bar:
         for run in bar:
-            network = load_weights(run.network, run.weights_file)
+            content = run.content("weights.pt") or b""
+            network = load_weights(run.network, content, str(run.weights_file))
             run.write_responses(response_stds(network, dataset.test, normalise))
 
 
@@ -128,7 +148,8 @@ def main(study: study.Study, weights: Path | None, network: str | None) -> None:
     if (weights is None) != (network is None):
         raise click.UsageError("--weights and --network go together")
     if weights is not None and network is not None:
-        loaded = load_weights(network, weights)
+        refuse_weights_of_another(network, weights)
+        loaded = load_weights(network, weights.read_bytes(), str(weights))
         dataset = data.load(study.recipe, study.data_dir)
         table = response_stds(loaded, dataset.test, Normalisation.of(dataset.train))
         click.echo(table.to_string(index=False))
@@ -138,7 +159,7 @@ def main(study: study.Study, weights: Path | None, network: str | None) -> None:
     recorded = study.recorded(paper.FIGURE7_NETWORKS)
     for name in paper.FIGURE7_NETWORKS:
         if not any(run.network == name for run in recorded):
-            click.echo(f"{name} is not recorded: make train NETWORK={name} trains it")
+            click.echo(f"{name} is not recorded: make train {study.in_make} NETWORK={name}")
     figures.save(figures.figure7(recorded, study.caveat), study.output / "figure7")
 
 

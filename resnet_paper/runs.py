@@ -69,8 +69,18 @@ class Run:
             return None
         except (OSError, ValueError) as error:
             raise UserError(f"{path} cannot be read ({error}): {MOVE_AWAY}") from error
-        if not isinstance(record, dict) or not isinstance(record.get("finished"), bool):
+        if not is_record(record):
             raise UserError(f"{path} is not the record of a run: {MOVE_AWAY}")
+        if (record["network"], record["seed"]) != (self.network, self.seed):
+            named = f"{record['network']} seed {record['seed']}"
+            raise UserError(f"{path} is the record of {named}, not of {self}: {MOVE_AWAY}")
+        return record
+
+    def finished_record(self) -> dict[str, Any]:
+        """What run.json says of a finished run; UserError where there is none."""
+        record = self.record()
+        if record is None or not record["finished"]:
+            raise UserError(f"{self} has not finished in {self.root / self.settings}")
         return record
 
     @property
@@ -83,8 +93,7 @@ class Run:
         record = self.record()
         if record is None or not record["finished"]:
             return False
-        expected = json.loads(json.dumps(asdict(recipe)))
-        found = record.get("recipe", {})
+        expected, found = as_json(recipe), record["recipe"]
         for key in {**expected, **found}:
             if found.get(key) != expected.get(key):
                 raise UserError(
@@ -93,20 +102,33 @@ class Run:
                 )
         return True
 
-    def measured_until(self) -> int:
-        """The iteration of the last measurement in curve.csv; 0 where there is none."""
-        if not (self.directory / "curve.csv").exists() or not len(curve := self.curve()):
-            return 0
-        return int(curve["iteration"].iloc[-1])
+    def content(self, name: str) -> bytes | None:
+        """A file of a finished run, as its record knows it; None where the record knows none.
+
+        Raises UserError if the file is not the one whose SHA-256 the record has.
+        """
+        digest = self.finished_record()["sha256"].get(name)
+        if digest is None:
+            return None
+        path = self.directory / name
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise UserError(f"{path} cannot be read ({error.strerror}): {PUT_BACK}") from error
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise UserError(f"{path} is not the file that the run left (SHA-256): {PUT_BACK}")
+        return content
 
     def curve(self) -> pd.DataFrame:
-        """The rows of curve.csv, a row a measurement; the columns are COLUMNS."""
-        return read_table(self.directory / "curve.csv", COLUMNS)
+        """The rows of a finished run's curve.csv, a row a measurement; columns: COLUMNS."""
+        content = self.content("curve.csv")
+        assert content is not None, "is_record"
+        return pd.read_csv(io.BytesIO(content))
 
     def responses(self) -> pd.DataFrame | None:
         """The rows of responses.csv (layer, name, std), or None where there is none."""
-        path = self.directory / "responses.csv"
-        return read_table(path, ("layer", "name", "std")) if path.exists() else None
+        content = self.content("responses.csv")
+        return None if content is None else pd.read_csv(io.BytesIO(content))
 
     def write_record(self, record: dict[str, Any]) -> None:
         text = json.dumps(record, indent=2) + "\n"
@@ -116,8 +138,11 @@ class Run:
         """Write curve.csv and return its SHA-256."""
         return write_table(self.directory / "curve.csv", pd.DataFrame(rows, columns=list(COLUMNS)))
 
-    def write_responses(self, table: pd.DataFrame) -> str:
-        return write_table(self.directory / "responses.csv", table)
+    def write_responses(self, table: pd.DataFrame) -> None:
+        """Add responses.csv to a finished run."""
+        record = self.finished_record()
+        record["sha256"]["responses.csv"] = write_table(self.directory / "responses.csv", table)
+        self.write_record(record)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -128,17 +153,19 @@ class Run:
         path = self.directory / "lock"
         with writing(path):
             self.directory.mkdir(parents=True, exist_ok=True)
-            lock = path.open("a+")
-        with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                lock.seek(0)
-                raise InUseError(f"{self} is being trained by {lock.read().strip()}") from None
-            lock.truncate(0)
-            lock.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-            lock.flush()
+            lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            with writing(path):
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    holder = os.read(lock, 1_000).decode(errors="replace").strip()
+                    raise InUseError(f"{self} is being trained by {holder}") from None
+                os.ftruncate(lock, 0)
+                os.write(lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
             yield
+        finally:
+            os.close(lock)
 
 
 class InUseError(UserError):
@@ -146,6 +173,26 @@ class InUseError(UserError):
 
 
 MOVE_AWAY = "move its directory away to train this run anew"
+PUT_BACK = "put the file back, or move its directory away to train this run anew"
+
+
+def is_record(record: Any) -> bool:
+    """Whether what a run.json holds has what is read of every run, and of finished ones."""
+
+    def has(where: Any, **kinds: type | tuple[type, ...]) -> bool:
+        return isinstance(where, dict) and all(
+            isinstance(where.get(key), kind) for key, kind in kinds.items()
+        )
+
+    always = has(record, network=str, seed=int, recipe=dict, computed=dict, finished=bool)
+    if not always or not record["finished"]:
+        return always
+    return has(record, test_error=(int, float)) and has(record.get("sha256"), **{"curve.csv": str})
+
+
+def as_json(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as run.json has it."""
+    return json.loads(json.dumps(asdict(recipe)))
 
 
 def recorded(root: Path, settings: str) -> list[Run]:
@@ -191,14 +238,3 @@ def write(path: Path, content: bytes) -> str:
 
 def write_table(path: Path, table: pd.DataFrame) -> str:
     return write(path, table.to_csv(index=False, lineterminator="\n").encode())
-
-
-def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    """A CSV file that has these columns; UserError where it does not."""
-    try:
-        table = pd.read_csv(io.BytesIO(path.read_bytes()))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read ({error}): {MOVE_AWAY}") from error
-    if tuple(table.columns) != columns:
-        raise UserError(f"{path} has other columns than {','.join(columns)}: {MOVE_AWAY}")
-    return table

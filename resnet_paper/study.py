@@ -8,9 +8,9 @@ from __future__ import annotations
 import functools
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from resnet_paper.train import Progress
 
 
+DEVICES = ("auto", "cpu", "cuda")
+PRECISIONS = ("auto", "bfloat16", "tf32", "float32")
+
+
 @dataclass(frozen=True)
 class Study:
     """Runs of some settings: where they are kept, what they are trained on, and how."""
@@ -37,6 +41,7 @@ class Study:
     precision: str = "auto"
     seeds: int = 1
     draw_only: bool = False
+    concurrent: int = 0  # how many runs at once; 0: as many as suits the device
 
     @property
     def recipe(self) -> Recipe:
@@ -54,13 +59,19 @@ class Study:
         """Where tables and figures go: figures/, or figures/<settings>/ but for the paper's."""
         return Path("figures") if self.settings == "paper" else Path("figures") / self.settings
 
+    @property
+    def in_make(self) -> str:
+        """This study as variables of make."""
+        return f"SETTINGS={self.settings} RUNS={self.root} DATA_DIR={self.data_dir}"
+
     def run(self, network: str, seed: int) -> Run:
         return Run(self.root, self.settings, network, seed)
 
     def recorded(self, networks: Sequence[str] | None = None) -> list[Run]:
         """The finished runs, of all networks or of these."""
         runs = recorded(self.root, self.settings)
-        return runs if networks is None else [run for run in runs if run.network in networks]
+        wanted = [run for run in runs if networks is None or run.network in networks]
+        return [run for run in wanted if run.finished_by(self.recipe)]
 
     def runs_of(self, networks: Sequence[str]) -> list[Run]:
         """The runs that the study wants of these networks: seeds 0, 1, 2, ..."""
@@ -83,51 +94,86 @@ class Study:
             except ValueError as error:
                 raise UserError(str(error)) from error
         computing = compute.choose(self.device, self.precision, self.recipe.iterations)
-        dataset = data.load(self.recipe, self.data_dir)
-        click.echo(f"To train by the settings {self.settings!r}, on {describe(computing)}:")
-        total = 0.0
-        for run in missing:
-            total += (seconds := self.cost(run, computing, dataset))
-            done = run.measured_until()
-            begun = f", from iteration {done:,}" if done else ""
-            click.echo(f"  {run}: about {duration(seconds)}{begun}")
-        if len(missing) > 1:
-            click.echo(f"  together: about {duration(total)}")
-        held = [run for run in missing if not self.train_run(run, computing, dataset)]
+        dataset = data.load(self.recipe, self.data_dir).to(computing.device)
+        at_once = min(self.concurrent or computing.concurrent_runs(), len(missing))
+        self.print_plan(missing, at_once, computing, dataset)
+        held = self.train(missing, at_once, computing, dataset)
         if held:
             raise UserError(
                 f"{', '.join(map(str, held))}: still being trained by another process; "
                 "run the same command again when it has finished"
             )
 
-    def train_run(self, run: Run, computing: Computing, dataset: Dataset) -> bool:
-        """Train one run to its end, showing progress; False if another process is at it."""
+    def print_plan(
+        self, runs: Sequence[Run], at_once: int, computing: Computing, dataset: Dataset
+    ) -> None:
+        """Say which runs are to be trained, and how long that will take on this machine."""
+        together = f", {at_once} at once" if at_once > 1 else ""
+        settings = f"the settings {self.settings!r}"
+        click.echo(f"To train by {settings}, on {describe(computing)}{together}:")
+        total = 0.0
+        costs = {
+            network: self.cost(network, computing, dataset)
+            for network in dict.fromkeys(run.network for run in runs)
+        }
+        for run in runs:
+            total += costs[run.network]
+            begun = ", less what is done already" if run.checkpoint_file.exists() else ""
+            click.echo(f"  {run}: about {duration(costs[run.network])}{begun}")
+        if len(runs) > 1:
+            after_one_another = " if one after another" if at_once > 1 else ""
+            click.echo(f"  together: about {duration(total)}{after_one_another}")
+
+    def train(
+        self, runs: Sequence[Run], at_once: int, computing: Computing, dataset: Dataset
+    ) -> list[Run]:
+        """Train runs to their ends, some at once by turns; return those that others are training.
+
+        Ctrl-C leaves a checkpoint of each run that is being trained, and exits with 130.
+        """
         from resnet_paper.train import train
 
-        try:
-            with (
-                stop_request() as stop,
-                closing(train(run, self.recipe, dataset, computing)) as steps,
-                click.progressbar(length=self.recipe.iterations, label=str(run)) as bar,
-            ):
-                for progress in steps:
-                    bar.update(progress.iteration - bar.pos)
+        waiting, held = list(runs), []
+        active: dict[Run, Generator[Progress, None, None]] = {}
+        iterations = dict.fromkeys(runs, 0)
+        length = self.recipe.iterations * len(runs)
+        label = str(runs[0]) if len(runs) == 1 else f"{len(runs)} runs"
+        with (
+            stop_request() as stop,
+            ExitStack() as opened,
+            click.progressbar(length=length, label=label) as bar,
+        ):
+            while (waiting or active) and not stop.is_set():
+                while waiting and len(active) < at_once:
+                    run = waiting.pop(0)
+                    steps = train(run, self.recipe, dataset, computing)
+                    active[run] = opened.enter_context(closing(steps))
+                for run, steps in list(active.items()):
+                    try:
+                        progress = next(steps)
+                    except StopIteration:
+                        del active[run]
+                        continue
+                    except InUseError as error:
+                        click.echo(f"{error.message}: leaving it to that process")
+                        held.append(run)
+                        del active[run]
+                        continue
+                    iterations[run] = progress.iteration
+                    bar.update(sum(iterations.values()) - bar.pos)
                     if progress.row is not None:
                         report(run, self.recipe, progress)
-                    if stop.is_set():
-                        break
-        except InUseError as held:
-            click.echo(f"{held.message}: leaving it to that process")
-            return False
-        if not run.finished:
-            click.echo(
-                f"\nStopped at iteration {progress.iteration:,}, with a checkpoint in "
-                f"{run.directory}: the same command goes on from there."
-            )
+        if stop.is_set():
+            click.echo("")
+            for run in active:
+                click.echo(
+                    f"Stopped {run} at iteration {iterations[run]:,}, with a checkpoint in "
+                    f"{run.directory}: the same command goes on from there."
+                )
             raise click.exceptions.Exit(130)
-        return True
+        return held
 
-    def cost(self, run: Run, computing: Computing, dataset: Dataset) -> float:
+    def cost(self, network: str, computing: Computing, dataset: Dataset) -> float:
         """Seconds that a run will take here, by timing a few of its iterations.
 
         Images only evaluated count a third: they go forward but not backward.
@@ -135,12 +181,11 @@ class Study:
         from resnet_paper.train import seconds_per_iteration
 
         recipe = self.recipe
-        iterations = recipe.iterations - run.measured_until()
         evaluated = 2 * recipe.test_images + recipe.clean_images + recipe.held_out
         evaluated += recipe.statistics_batches * recipe.batch_size
         batches = evaluated / recipe.measure_every / recipe.batch_size
-        one = seconds_per_iteration(run.network, recipe, dataset, computing)
-        return one * iterations * (1 + batches / 3)
+        one = seconds_per_iteration(network, recipe, dataset, computing)
+        return one * recipe.iterations * (1 + batches / 3)
 
 
 def report(run: Run, recipe: Recipe, progress: Progress) -> None:
@@ -188,31 +233,37 @@ def stop_request() -> Iterator[threading.Event]:
 
 
 def options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that every command shares, handed to it as a Study."""
+    """The options that say which runs, where and how; the command gets them as a Study."""
 
     @click.option("--settings", type=click.Choice(list(SETTINGS)), default="paper")
-    @click.option("--runs", type=click.Path(path_type=Path), default=Study.root, show_default=True)
+    @click.option(
+        "--runs", "root", type=click.Path(path_type=Path), default=Study.root, show_default=True
+    )
     @click.option(
         "--data-dir", type=click.Path(path_type=Path), default=Study.data_dir, show_default=True
     )
-    @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto")
-    @click.option("--precision", type=click.Choice(["auto", "bfloat16", "float32"]), default="auto")
-    @click.option("--seeds", type=click.IntRange(min=1), default=1, help="How many of each.")
-    @click.option("--draw-only", is_flag=True, help="Train nothing.")
+    @click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True)
+    @click.option("--precision", type=click.Choice(PRECISIONS), default="auto", show_default=True)
     @functools.wraps(command)
-    def with_study(
-        settings: str,
-        runs: Path,
-        data_dir: Path,
-        device: str,
-        precision: str,
-        seeds: int,
-        draw_only: bool,
-        **others: Any,
-    ) -> None:
-        command(Study(settings, runs, data_dir, device, precision, seeds, draw_only), **others)
+    def with_study(**arguments: Any) -> None:
+        of_study = [field.name for field in fields(Study) if field.name in arguments]
+        study = Study(**{name: arguments.pop(name) for name in of_study})
+        command(study, **arguments)
 
     return with_study
+
+
+def set_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of a set of runs, to stand above `options`."""
+    for option in (
+        click.option("--seeds", type=click.IntRange(min=1), default=1, help="How many of each."),
+        click.option("--draw-only", is_flag=True, help="Train nothing; draw all that is recorded."),
+        click.option(
+            "--concurrent", type=click.IntRange(min=0), default=0, help="At once; 0: automatic."
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 def depths(kind: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
@@ -222,6 +273,6 @@ def depths(kind: str) -> Callable[[click.Context, click.Parameter, str], list[st
         words = text.replace(",", " ").split()
         if not all(word.isdecimal() for word in words):
             raise click.BadParameter(f"{text!r} is not a list of depths like '20 32'")
-        return [f"{kind}-{int(word)}" for word in words]
+        return list(dict.fromkeys(f"{kind}-{int(word)}" for word in words))
 
     return networks

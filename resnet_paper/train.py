@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
-import json
 import time
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, NamedTuple, TypeVar, cast
 
+import click
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from resnet_paper import models
-from resnet_paper.compute import Computing, revision
+from resnet_paper.compute import CAPTURE_REHEARSALS, Computing, revision
 from resnet_paper.data import BatchStream, Dataset, Images, Normalisation, Plan, augment
 from resnet_paper.errors import UserError
 from resnet_paper.recipe import Recipe, learning_rate
-from resnet_paper.runs import MOVE_AWAY, Run, write
+from resnet_paper.runs import MOVE_AWAY, Run, as_json, write
 
 EVALUATION_BATCH = 250
 BN_MOMENTUM = 0.1  # torch's default
+CHECKPOINT_KEYS = ("record", "iteration", "warmup_end", "rows", "seconds", "weights", "tally")
+Method = TypeVar("Method", bound=Callable[..., Any])
 ITERATIONS_AT_ONCE = {"cpu": 1, "cuda": 100}  # between two looks at the clock and the keyboard
 
 
@@ -57,11 +60,24 @@ class Progress:
     row: dict[str, Any] | None = None
 
 
+def on_stream(method: Method) -> Method:
+    """Have a Learner's method enqueue its work on the learner's own CUDA stream, if it has one."""
+
+    @functools.wraps(method)
+    def wrapped(self: Learner, *arguments: Any) -> Any:
+        with torch.cuda.stream(self.stream) if self.stream else nullcontext():
+            return method(self, *arguments)
+
+    return cast(Method, wrapped)
+
+
 class Learner:
     """A network in training: executes planned iterations and evaluates.
 
-    `advance` is the only place where a training iteration is executed. Everything it reads or
-    writes lives in tensors on the device: nothing waits for the device until errors are read.
+    Three pieces of work make up all its computing: an iteration, an evaluation of a batch, and a
+    batch's BN statistics. Each reads and writes tensors that stay where they are on the device, so
+    that on CUDA each is captured once in a graph and replayed; `computing.captured` is the only
+    place where CPU and GPU part. Nothing waits for the device until a loss or an error is read.
     """
 
     def __init__(
@@ -69,113 +85,187 @@ class Learner:
     ) -> None:
         device = computing.device
         self.recipe, self.computing = recipe, computing
+        self.stream = computing.stream()
         self.network = computing.prepare(network)
-        self.normalise = Normalisation.of(train).to(device)
         self.train = train.to(device)
+        self.normalise = Normalisation.of(self.train)
+        self.rate = torch.zeros((), device=device)
         self.optimizer = torch.optim.SGD(
             self.network.parameters(),
-            lr=torch.zeros((), device=device),
+            lr=self.rate,
             momentum=recipe.momentum,
             weight_decay=recipe.weight_decay,
             fused=True,
         )
-        self.loss_sum = torch.zeros((), dtype=torch.float64, device=device)
-        self.wrong = torch.zeros((), dtype=torch.int64, device=device)
-        self.position = torch.zeros(1, dtype=torch.int64, device=device)
-        self.plan: Plan
-        self.rates: Tensor
+        self.momentum = [torch.zeros_like(p) for p in self.network.parameters()]
+        for parameter, buffer in zip(self.network.parameters(), self.momentum, strict=True):
+            self.optimizer.state[parameter]["momentum_buffer"] = buffer
 
-    def load(self, plan: Plan, rates: list[float]) -> None:
-        """Take up the next iterations: their batches and learning rates."""
-        self.plan = plan.to(self.computing.device)
-        self.rates = torch.tensor(rates, device=self.computing.device)
-        self.position.zero_()
+        room = max(recipe.measure_every, recipe.statistics_batches, 3 * CAPTURE_REHEARSALS)
+        self.plan = Plan.empty(room, recipe.batch_size, device)
+        self.rates = torch.zeros(room, device=device)
+        self.position = torch.zeros(1, dtype=torch.int64, device=device)  # in plan and rates
+        self.pixels = torch.zeros(EVALUATION_BATCH, *train.pixels.shape[1:], device=device).byte()
+        self.labels = torch.zeros(EVALUATION_BATCH, dtype=torch.int64, device=device)
+        self.training, self.evaluation = Tally.zero(device), Tally.zero(device)
+        self.statistics = [b for b in self.network.buffers() if b.is_floating_point()]
+        self.statistics_sums = [torch.zeros_like(b) for b in self.statistics]
+        self.capture()
 
-    def advance(self, count: int) -> None:
-        """Execute the next `count` of the loaded iterations."""
-        self.network.train()
-        for _ in range(count):
-            self.iteration()
+    @on_stream
+    def capture(self) -> None:
+        """Make the three pieces of work ready to be executed, and leave the network as it was."""
+        before = self.state_dict()
+        self.execute_iteration = self.computing.captured(self.iteration)
+        self.execute_evaluation = self.computing.captured(self.evaluate_batch)
+        self.execute_statistics = self.computing.captured(self.add_statistics)
+        self.load_state_dict(before)
 
     def iteration(self) -> None:
         """One update of the weights, by the batch and the learning rate at `position`."""
-        images, labels = self.batch(self.plan, self.position)
-        self.optimizer.param_groups[0]["lr"].copy_(self.rates[self.position].squeeze())
+        self.network.train()
+        images, labels = self.batch()
+        self.rate.copy_(self.rates[self.position].squeeze())
         logits = self.computing.logits(self.network, images)
         loss = F.cross_entropy(logits, labels)
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
-        self.loss_sum += loss.detach() * len(labels)
-        self.wrong += (logits.detach().argmax(1) != labels).sum()
+        self.training.add(loss.detach() * len(labels), logits.detach(), labels)
         self.position += 1
 
-    def batch(self, plan: Plan, position: Tensor) -> tuple[Tensor, Tensor]:
-        """The augmented images and the labels of a batch of a plan."""
-        indices, top, left, flip = plan.batch(position)
+    @torch.no_grad()
+    def evaluate_batch(self) -> None:
+        """Loss and errors of the images in `pixels` and `labels`, but for those labelled -1."""
+        self.network.eval()
+        logits = self.computing.logits(self.network, self.normalise(self.pixels))
+        loss = F.cross_entropy(logits, self.labels, ignore_index=-1, reduction="sum")
+        self.evaluation.add(loss, logits, self.labels)
+
+    @torch.no_grad()
+    def add_statistics(self) -> None:
+        """Add the BN statistics of the batch at `position` to their sums, times BN's momentum.
+
+        BN's update is running = (1 - momentum) running + momentum batch, so that from zero a
+        single batch leaves momentum times its statistics.
+        """
+        self.network.train()
+        torch._foreach_zero_(self.statistics)
+        images, _ = self.batch()
+        self.computing.logits(self.network, images)
+        torch._foreach_add_(self.statistics_sums, self.statistics)
+        self.position += 1
+
+    def batch(self) -> tuple[Tensor, Tensor]:
+        """The augmented images and the labels of the batch at `position`."""
+        indices, top, left, flip = self.plan.batch(self.position)
         images = self.normalise(self.train.pixels[indices])
         images = augment(images, top, left, flip, self.recipe.padding)
         return images, self.train.labels[indices]
 
+    @on_stream
+    def load(self, plan: Plan, rates: list[float]) -> None:
+        """Take up the next iterations: their batches and learning rates."""
+        self.plan.copy_(plan)
+        self.rates[: len(rates)].copy_(torch.tensor(rates))
+        self.position.zero_()
+
+    @on_stream
+    def advance(self, count: int) -> None:
+        """Execute the next `count` of the loaded iterations."""
+        for _ in range(count):
+            self.execute_iteration()
+
+    @property
+    def busy(self) -> bool:
+        """Whether the device has not done yet what it was given; a CPU always has."""
+        return self.stream is not None and not self.stream.query()
+
+    @on_stream
     def training_errors(self, images: int) -> tuple[float, float]:
         """Mean loss (nats) and error (%) over the images trained on since the last call."""
-        loss, error = self.loss_sum.item() / images, 100 * self.wrong.item() / images
-        self.loss_sum.zero_()
-        self.wrong.zero_()
-        return loss, error
+        return self.training.read(images)
 
-    @torch.no_grad()
+    @on_stream
     def evaluate(self, images: Images) -> tuple[float, float]:
         """Mean loss (nats) and error (%) in test mode, without augmentation."""
-        self.network.eval()
-        loss_sum = torch.zeros((), dtype=torch.float64, device=self.computing.device)
-        wrong = torch.zeros((), dtype=torch.int64, device=self.computing.device)
         for start in range(0, len(images), EVALUATION_BATCH):
-            batch = images[start : start + EVALUATION_BATCH].to(self.computing.device)
-            logits = self.computing.logits(self.network, self.normalise(batch.pixels))
-            loss_sum += F.cross_entropy(logits, batch.labels, reduction="sum")
-            wrong += (logits.argmax(1) != batch.labels).sum()
-        return loss_sum.item() / len(images), 100 * wrong.item() / len(images)
+            batch = images[start : start + EVALUATION_BATCH]
+            self.pixels[: len(batch)].copy_(batch.pixels)
+            self.labels.fill_(-1)
+            self.labels[: len(batch)].copy_(batch.labels)
+            self.execute_evaluation()
+        return self.evaluation.read(len(images))
 
     @contextmanager
     def precise_statistics(self, plan: Plan) -> Iterator[None]:
         """Within, BN uses the mean over a plan's batches of their means and variances.
 
-        BN's update is running = (1 - momentum) running + momentum batch, so that from zero a
-        single batch leaves momentum times its statistics.
+        It takes the place of the loaded iterations.
         """
-        saved = [buffer.clone() for buffer in self.network.buffers()]
-        running = [b for b in self.network.buffers() if b.is_floating_point()]
-        sums = [torch.zeros_like(buffer) for buffer in running]
-        plan = plan.to(self.computing.device)
-        self.network.train()
-        with torch.no_grad():
-            for position in range(len(plan)):
-                torch._foreach_zero_(running)
-                images, _ = self.batch(plan, torch.tensor([position], device=self.position.device))
-                self.computing.logits(self.network, images)
-                torch._foreach_add_(sums, running)
-            for buffer, total in zip(running, sums, strict=True):
-                buffer.copy_(total / (BN_MOMENTUM * len(plan)))
+        saved = self.average_statistics(plan)
         try:
             yield
         finally:
-            for buffer, value in zip(self.network.buffers(), saved, strict=True):
-                buffer.copy_(value)
+            self.restore_statistics(saved)
 
+    @on_stream
+    def average_statistics(self, plan: Plan) -> list[Tensor]:
+        saved = [buffer.clone() for buffer in self.network.buffers()]
+        self.load(plan, [])
+        torch._foreach_zero_(self.statistics_sums)
+        for _ in range(len(plan)):
+            self.execute_statistics()
+        for buffer, total in zip(self.statistics, self.statistics_sums, strict=True):
+            buffer.copy_(total / (BN_MOMENTUM * len(plan)))
+        return saved
+
+    @on_stream
+    def restore_statistics(self, saved: list[Tensor]) -> None:
+        for buffer, value in zip(self.network.buffers(), saved, strict=True):
+            buffer.copy_(value)
+
+    @on_stream
     def state_dict(self) -> dict[str, Any]:
-        return {
-            "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "loss_sum": self.loss_sum,
-            "wrong": self.wrong,
-        }
+        """All that training has changed, as copies on the CPU."""
+        network = {name: value.cpu().clone() for name, value in self.network.state_dict().items()}
+        momentum = [buffer.cpu().clone() for buffer in self.momentum]
+        tally = [value.cpu().clone() for value in self.training]
+        return {"weights": network, "momentum": momentum, "tally": tally}
 
+    @on_stream
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.loss_sum.copy_(state["loss_sum"])
-        self.wrong.copy_(state["wrong"])
+        """Put back what `state_dict` gave, in place."""
+        self.network.load_state_dict(state["weights"])
+        self.position.zero_()
+        here = [*self.momentum, *self.training, *self.evaluation]
+        zeros = [torch.zeros_like(value) for value in self.evaluation]
+        for value, stored in zip(here, [*state["momentum"], *state["tally"], *zeros], strict=True):
+            value.copy_(stored)
+
+
+class Tally(NamedTuple):
+    """A sum of losses and a count of errors, kept on the device."""
+
+    loss: Tensor  # float64
+    wrong: Tensor  # int64
+
+    @classmethod
+    def zero(cls, device: str) -> Tally:
+        loss = torch.zeros((), dtype=torch.float64, device=device)
+        return cls(loss, torch.zeros((), dtype=torch.int64, device=device))
+
+    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        """Add a batch: the sum of its losses and its wrong answers; label -1 does not count."""
+        self.loss.add_(loss)
+        self.wrong.add_(((logits.argmax(1) != labels) & (labels >= 0)).sum())
+
+    def read(self, images: int) -> tuple[float, float]:
+        """Mean loss (nats) and error (%) over some images; begin anew."""
+        loss, error = self.loss.item() / images, 100 * self.wrong.item() / images
+        self.loss.zero_()
+        self.wrong.zero_()
+        return loss, error
 
 
 def train(
@@ -187,26 +277,18 @@ def train(
     Raises UserError if the run's directory holds another run, is damaged, or is in use.
     """
     with run.locked():
+        if run.finished_by(recipe):  # by another process, while this one was busy
+            return
         learner = Learner(models.build(run.network, run.seed), recipe, dataset.train, computing)
         stream = BatchStream(len(dataset.train), recipe.batch_size, run.seed, recipe.padding)
         state = State(None if models.depth(run.network) >= recipe.warmup_depth else 0)
         record = begin(run, recipe, learner, state)
         clock = Clock(state, recipe)
         try:
-            while state.iteration < recipe.iterations:
-                target = recipe.next_measurement(state.iteration, state.warming_up)
-                rates = [
-                    learning_rate(recipe, iteration, state.warming_up)
-                    for iteration in range(state.iteration, target)
-                ]
-                learner.load(stream.plan(state.iteration, len(rates)), rates)
-                while state.iteration < target:
-                    count = min(ITERATIONS_AT_ONCE[computing.device], target - state.iteration)
-                    learner.advance(count)
-                    state.iteration += count
-                    if state.iteration < target:
-                        yield clock.progress()
-                measure(learner, state, stream, dataset, rates[-1])
+            while state.measured < recipe.iterations:
+                target = recipe.next_measurement(state.measured, state.warming_up)
+                yield from advance(learner, state, stream, target, clock)
+                measure(learner, state, stream, dataset)
                 clock.tick()
                 save_checkpoint(run, record, learner, state)
                 yield clock.progress(state.rows[-1])
@@ -215,6 +297,26 @@ def train(
             save_checkpoint(run, record, learner, state)
             raise
         finish(run, record, learner, state, stream, dataset)
+
+
+def advance(
+    learner: Learner, state: State, stream: BatchStream, target: int, clock: Clock
+) -> Iterator[Progress]:
+    """Train up to an iteration, a few iterations at a time; yield between them."""
+    if state.iteration < target:
+        rates = [
+            learning_rate(learner.recipe, iteration, state.warming_up)
+            for iteration in range(state.iteration, target)
+        ]
+        learner.load(stream.plan(state.iteration, len(rates)), rates)
+    while state.iteration < target:
+        count = min(ITERATIONS_AT_ONCE[learner.computing.device], target - state.iteration)
+        learner.advance(count)
+        state.iteration += count
+        yield clock.progress()
+    while learner.busy:
+        time.sleep(1e-4)
+        yield clock.progress()
 
 
 class Clock:
@@ -232,7 +334,7 @@ class Clock:
 
     def progress(self, row: dict[str, Any] | None = None) -> Progress:
         done = self.state.iteration - self.first_iteration
-        per_iteration = (time.monotonic() - self.began) / done
+        per_iteration = (time.monotonic() - self.began) / max(done, 1)
         return Progress(
             self.state.iteration,
             self.recipe.batch_size / per_iteration,
@@ -241,9 +343,7 @@ class Clock:
         )
 
 
-def measure(
-    learner: Learner, state: State, stream: BatchStream, dataset: Dataset, rate: float
-) -> None:
+def measure(learner: Learner, state: State, stream: BatchStream, dataset: Dataset) -> None:
     """Append a row of curve.csv; end the warm-up if the training error allows."""
     recipe = learner.recipe
     trained_on = (state.iteration - state.measured) * recipe.batch_size
@@ -256,7 +356,7 @@ def measure(
     state.rows.append(
         {
             "iteration": state.iteration,
-            "learning_rate": rate,
+            "learning_rate": learning_rate(recipe, state.iteration - 1, state.warming_up),
             "train_loss": round(train_loss, 6),
             "train_error": round(train_error, 4),
             "train_error_clean": round(train_error_clean, 4),
@@ -273,12 +373,12 @@ def measure(
 
 def begin(run: Run, recipe: Recipe, learner: Learner, state: State) -> dict[str, Any]:
     """Write a new run's run.json, or take up an old run where its checkpoint left it."""
-    record = {
+    record: dict[str, Any] = {
         "network": run.network,
         "parameters": models.parameters(learner.network),
         "seed": run.seed,
         "settings": run.settings,
-        "recipe": json.loads(json.dumps(asdict(recipe))),
+        "recipe": as_json(recipe),
         "computed": learner.computing.record(),
         "revision": revision(),
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -288,16 +388,19 @@ def begin(run: Run, recipe: Recipe, learner: Learner, state: State) -> dict[str,
     checkpoint = load_checkpoint(run)
     before = run.record() if checkpoint is None else checkpoint["record"]
     if before is not None:
-        refuse_another(run, before, record)
+        refuse_another(run, before, record, trained=checkpoint is not None)
+    if checkpoint is None and (run.directory / "curve.csv").exists():
+        raise UserError(f"{run.directory} has a curve but no checkpoint to go on from: {MOVE_AWAY}")
     if checkpoint is not None:
         here = {key: record[key] for key in ("computed", "revision", "started")}
         record = {**checkpoint["record"]}
         record["resumed"] = [*record["resumed"], {"iteration": checkpoint["iteration"], **here}]
-        torch.set_num_threads(record["computed"]["threads"])
+        warn_of_another_environment(run, record["computed"], here["computed"])
         learner.load_state_dict(checkpoint)
         state.iteration, state.warmup_end = checkpoint["iteration"], checkpoint["warmup_end"]
         state.rows, state.seconds = checkpoint["rows"], checkpoint["seconds"]
         run.write_curve(state.rows)
+    torch.set_num_threads(record["computed"]["threads"])
     run.write_record(record)
     return record
 
@@ -307,35 +410,42 @@ def seconds_per_iteration(
 ) -> float:
     """The time of a training iteration here: the best of a few."""
     learner = Learner(models.build(network), recipe, dataset.train, computing)
-    repeats = 4
     stream = BatchStream(len(dataset.train), recipe.batch_size, seed=0, padding=recipe.padding)
-    learner.load(stream.plan(0, repeats), [recipe.warmup_learning_rate] * repeats)
     seconds = []
-    for _ in range(repeats):
+    for _ in range(4):
+        learner.load(stream.plan(0, 1), [recipe.warmup_learning_rate])
         start = time.monotonic()
         learner.advance(1)
-        learner.loss_sum.item()  # wait for the device
+        learner.training_errors(recipe.batch_size)  # waits for the device
         seconds.append(time.monotonic() - start)
     return min(seconds)
 
 
-def refuse_another(run: Run, before: dict[str, Any], now: dict[str, Any]) -> None:
+def refuse_another(run: Run, before: dict[str, Any], now: dict[str, Any], trained: bool) -> None:
     """UserError, naming the first difference, unless both records are of one and the same run."""
 
     def identity(record: dict[str, Any]) -> dict[str, Any]:
-        computed = {key: record["computed"][key] for key in ("device", "precision", "compiled")}
-        fixed = {key: record[key] for key in ("network", "parameters", "seed", "settings")}
-        return {**fixed, **record["recipe"], **computed}
+        fixed = {key: record.get(key) for key in ("network", "parameters", "seed", "settings")}
+        path = ("device", "precision", "compiled") if trained else ()
+        return {**fixed, **record["recipe"], **{key: record["computed"].get(key) for key in path}}
 
-    try:
-        old, new = identity(before), identity(now)
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{run.directory} holds no run that is known here: {MOVE_AWAY}") from error
+    old, new = identity(before), identity(now)
     for key in {**old, **new}:
         if old.get(key) != new.get(key):
             raise UserError(
                 f"{run.directory} holds a run begun with {key} {old.get(key)}, not "
                 f"{new.get(key)}: go on as it began, or choose another directory by RUNS (--runs)"
+            )
+
+
+def warn_of_another_environment(run: Run, before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Say that a run goes on where its bits may come out differently; run.json says so too."""
+    for key in ("torch", "device_name"):
+        if before[key] != now[key]:
+            click.echo(
+                f"{run} was begun with {key} {before[key]} and goes on with {now[key]}: from here "
+                "on it may differ in its last bits from a run that was not interrupted",
+                err=True,
             )
 
 
@@ -360,7 +470,10 @@ def load_checkpoint(run: Run) -> dict[str, Any] | None:
     content, digest = stored[:-32], stored[-32:]
     if hashlib.sha256(content).digest() != digest:
         raise UserError(f"{path} is damaged: {MOVE_AWAY}, or put back a copy")
-    return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    checkpoint = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    if not all(key in checkpoint for key in CHECKPOINT_KEYS):
+        raise UserError(f"{path} is of another version of this program: {MOVE_AWAY}")
+    return checkpoint
 
 
 def finish(
@@ -376,7 +489,7 @@ def finish(
     with learner.precise_statistics(stream.plan(0, recipe.statistics_batches)):
         train_error_clean = learner.evaluate(dataset.train)[1]
     buffer = io.BytesIO()
-    torch.save(learner.network.state_dict(), buffer)
+    torch.save(learner.state_dict()["weights"], buffer)
     digests = {
         "weights.pt": write(run.weights_file, buffer.getvalue()),
         "curve.csv": run.write_curve(state.rows),

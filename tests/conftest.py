@@ -47,13 +47,15 @@ def record_run(tmp_path: Path) -> Callable[..., Run]:
         steps = range(recipe.measure_every, recipe.iterations + 1, recipe.measure_every)
         rows = [dict.fromkeys(COLUMNS, error + 1) | {"iteration": step} for step in steps]
         rows[-1] |= {"test_error": error}
-        run.write_curve(rows)
+        digest = run.write_curve(rows)
         run.write_record(
             {
                 "network": network,
                 "seed": seed,
                 "recipe": asdict(recipe),
+                "computed": {},
                 "test_error": error,
+                "sha256": {"curve.csv": digest},
                 "finished": True,
             }
         )

@@ -78,7 +78,9 @@ def test_the_study_end_to_end_on_synthetic_images() -> None:
     arguments = [*DEMO, "--weights", weights, "--network"]
     assert "mean over 13 layers" in run(responses.main, *arguments, "resnet-14").output
     result = run(responses.main, *arguments, "resnet-20")
-    assert result.stderr == f"Error: {weights} does not hold the weights of a resnet-20\n"
+    assert (
+        result.stderr == f"Error: {weights} holds the weights of a resnet-14, not of a resnet-20\n"
+    )
 
     assert "Synthetic images" in run(table6.main, *DEMO, "--draw-only").output
     assert "Synthetic images" in Path("figures/demo/table6.md").read_text()
@@ -86,7 +88,8 @@ def test_the_study_end_to_end_on_synthetic_images() -> None:
 
 def test_nothing_recorded_is_said() -> None:
     assert "nothing is recorded yet" in run(fig7.main, "--draw-only").output
-    assert "make train NETWORK=plain-56 trains it" in run(responses.main).output
+    said = run(responses.main, "--settings", "tiny").output
+    assert "plain-56 is not recorded: make train SETTINGS=tiny RUNS=" in said
 
 
 @needs_cifar10

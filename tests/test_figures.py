@@ -35,6 +35,11 @@ def test_figure6_sets_110_beside_1202_when_both_are_there(record_run: RecordRun)
     ]
 
 
+def test_1202_alone_is_drawn_among_the_residual_nets(record_run: RecordRun) -> None:
+    (axes,) = figures.figure6([record_run("resnet-1202")], "paper").axes
+    assert [text.get_text() for text in axes.texts] == ["ResNet-1202  8.00"]
+
+
 def test_figure6_draws_the_mean_and_the_range_of_seeds(record_run: RecordRun) -> None:
     runs = [record_run("resnet-20", seed, error) for seed, error in enumerate((8.0, 9.0))]
     table = figures.curves(runs)[figures.TEST]

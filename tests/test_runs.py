@@ -3,9 +3,10 @@
 import json
 import os
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from resnet_paper import runs
@@ -59,12 +60,54 @@ def test_a_damaged_record_is_named_and_kept(record_run: RecordRun, content: str)
     assert path.read_text(encoding="latin-1") == content
 
 
-@pytest.mark.parametrize("content", ["", "a,b\n1,2\n", "\x00"])
-def test_a_damaged_curve_is_named(record_run: RecordRun, content: str) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"network": "plain-20"},
+        {"seed": 1},
+        {"recipe": None},
+        {"test_error": None},
+        {"sha256": {}},
+        {"sha256": None},
+    ],
+)
+def test_a_record_that_does_not_fit_is_refused(
+    record_run: RecordRun, change: dict[str, object]
+) -> None:
     run = record_run("resnet-20")
-    (run.directory / "curve.csv").write_text(content)
-    with pytest.raises(UserError, match=r"curve\.csv"):
+    (run.directory / "run.json").write_text(json.dumps({**run.record(), **change}))
+    with pytest.raises(UserError, match=r"run\.json is"):
+        recorded(run.root, "paper")
+
+
+def test_a_changed_curve_gives_no_numbers(record_run: RecordRun) -> None:
+    run = record_run("resnet-20")
+    path = run.directory / "curve.csv"
+    whole = path.read_text()
+    for damaged in ("", "\x00", whole[: len(whole) // 2], whole.replace("8.0", "7.0")):
+        path.write_text(damaged)
+        with pytest.raises(UserError, match=r"curve\.csv is not the file that the run left"):
+            run.curve()
+    path.unlink()
+    with pytest.raises(UserError, match=r"curve\.csv cannot be read"):
         run.curve()
+
+
+def test_responses_count_only_if_recorded(record_run: RecordRun) -> None:
+    run = record_run("resnet-20")
+    stale = run.directory / "responses.csv"
+    stale.write_text("layer,name,std\n1,a,0.5\n")
+    assert run.responses() is None
+    run.write_responses(pd.DataFrame({"layer": [1], "name": ["a"], "std": [0.7]}))
+    assert run.responses()["std"].tolist() == [0.7]
+
+
+def test_a_full_disk_is_one_line_when_locking(tmp_path: Path) -> None:
+    run = Run(tmp_path, "tiny", "resnet-8", 0)
+    run.directory.mkdir(parents=True)
+    (run.directory / "lock").symlink_to("/dev/full")
+    with pytest.raises(UserError, match="cannot write"), run.locked():
+        pass
 
 
 def test_a_lock_holds_against_others_and_ends_with_its_holder(tmp_path: Path) -> None:
@@ -74,7 +117,3 @@ def test_a_lock_holds_against_others_and_ends_with_its_holder(tmp_path: Path) ->
         pass
     with run.locked():
         pass
-
-
-def test_recipes_survive_json() -> None:
-    assert json.loads(json.dumps(asdict(PAPER)))["milestones"] == [32_000, 48_000]

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from resnet_paper import compute, data, models
+from resnet_paper.compute import Computing
 from resnet_paper.data import BatchStream, Dataset
 from resnet_paper.errors import UserError
 from resnet_paper.recipe import SETTINGS, Recipe
@@ -66,6 +68,7 @@ def test_a_finished_run_leaves_its_files(tmp_path: Path, recipe: Recipe, dataset
     assert record["finished"] is True
     assert record["test_error"] == curve["test_error"].iloc[-1], "the last, not the best"
     assert record["parameters"] == 75_290
+    assert record["test_error_precise"] == curve["test_error_precise"].iloc[-1]
     assert record["warmup_end"] == 0
     assert not run.checkpoint_file.exists()
 
@@ -83,6 +86,29 @@ def test_interrupted_equals_uninterrupted(
     complete(cut, recipe, dataset, computing)
     assert_same_result(cut, whole)
     assert [sitting["iteration"] for sitting in cut.record()["resumed"]] == [at]
+
+
+def test_a_finished_run_is_left_as_it_is(tmp_path: Path, recipe: Recipe, dataset: Dataset) -> None:
+    run = complete(Run(tmp_path, "tiny", "resnet-8", 0), recipe, dataset)
+    before = (run.directory / "run.json").read_bytes()
+    complete(run, recipe, dataset)
+    assert (run.directory / "run.json").read_bytes() == before
+
+
+def test_a_lost_checkpoint_is_not_begun_anew(
+    tmp_path: Path, recipe: Recipe, dataset: Dataset
+) -> None:
+    run = interrupted(Run(tmp_path, "tiny", "resnet-8", 0), recipe, dataset, at=5)
+    run.checkpoint_file.unlink()
+    with pytest.raises(UserError, match="a curve but no checkpoint"):
+        complete(run, recipe, dataset)
+
+
+def test_interrupted_in_its_warm_up(tmp_path: Path, recipe: Recipe, dataset: Dataset) -> None:
+    warming = replace(recipe, warmup_depth=8, warmup_error=101.0)
+    whole = complete(Run(tmp_path / "whole", "tiny", "plain-8", 0), warming, dataset)
+    cut = interrupted(Run(tmp_path / "cut", "tiny", "plain-8", 0), warming, dataset, at=1)
+    assert_same_result(complete(cut, warming, dataset), whole)
 
 
 def test_seeds_give_different_runs(tmp_path: Path, recipe: Recipe, dataset: Dataset) -> None:
@@ -137,7 +163,8 @@ def test_first_update_is_sgd_with_momentum_and_weight_decay(
     network = models.build("resnet-8")
     velocity = [torch.zeros_like(p) for p in network.parameters()]
     for position, rate in enumerate((0.1, 0.05)):
-        images, labels = learner.batch(plan, torch.tensor([position]))
+        learner.position.fill_(position)
+        images, labels = learner.batch()
         loss = F.cross_entropy(network(images), labels)
         gradients = torch.autograd.grad(loss, list(network.parameters()))
         for p, v, gradient in zip(network.parameters(), velocity, gradients, strict=True):
@@ -152,9 +179,11 @@ def test_precise_statistics_are_the_mean_over_batches(recipe: Recipe, dataset: D
     learner = Learner(models.build("resnet-8"), recipe, dataset.train, CPU)
     before = {name: value.clone() for name, value in learner.network.state_dict().items()}
     means, variances = [], []
+    learner.load(plan, [])
     with torch.no_grad():
         for position in range(3):
-            images, _ = learner.batch(plan, torch.tensor([position]))
+            learner.position.fill_(position)
+            images, _ = learner.batch()
             responses = learner.network.stem.conv(images)
             means.append(responses.mean((0, 2, 3)))
             variances.append(responses.var((0, 2, 3)))
@@ -164,6 +193,81 @@ def test_precise_statistics_are_the_mean_over_batches(recipe: Recipe, dataset: D
         assert torch.allclose(bn.running_var, sum(variances) / 3, rtol=1e-4)
     for name, value in learner.network.state_dict().items():
         assert torch.equal(value, before[name]), name
+
+
+def test_signed_relu_is_relu() -> None:
+    x = torch.randn(1_000).round(decimals=1).requires_grad_()
+    y = x.detach().clone().requires_grad_()
+    models.SignedReLU.apply(x).pow(2).sum().backward()
+    F.relu(y).pow(2).sum().backward()
+    assert torch.equal(models.SignedReLU.apply(x), F.relu(y))
+    assert torch.equal(x.grad, y.grad)
+
+
+@pytest.mark.skipif(not compute.can_compile(), reason="torch.compile does not work here")
+def test_compiled_blocks_compute_what_eager_ones_do() -> None:
+    eager, compiled = (models.Network((1,), (16,), models.ZeroPad) for _ in range(2))
+    compiled.load_state_dict(eager.state_dict())
+    compute.compile_blocks(compiled)
+    images = torch.randn(8, 3, 32, 32)
+    for network in (eager, compiled):
+        network(images).square().sum().backward()
+    for one, other in zip(eager.parameters(), compiled.parameters(), strict=True):
+        assert torch.allclose(one.grad, other.grad, rtol=1e-3, atol=1e-3)
+    assert list(compiled.state_dict()) == list(eager.state_dict())
+
+
+def test_rehearsals_before_a_capture_leave_no_trace(
+    tmp_path: Path, recipe: Recipe, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a GPU each piece of work is executed a few times before its graph is captured."""
+    cut = interrupted(Run(tmp_path / "cut", "tiny", "resnet-8", 0), recipe, dataset, at=5)
+    expected = complete(Run(tmp_path / "expected", "tiny", "resnet-8", 0), recipe, dataset)
+
+    def rehearsed(_: Computing, work: Callable[[], None]) -> Callable[[], None]:
+        for _ in range(compute.CAPTURE_REHEARSALS):
+            work()
+        return work
+
+    monkeypatch.setattr(Computing, "captured", rehearsed)
+    whole = complete(Run(tmp_path / "whole", "tiny", "resnet-8", 0), recipe, dataset)
+    assert_same_result(whole, expected)
+    assert_same_result(complete(cut, recipe, dataset), expected)
+
+
+def test_work_to_be_captured_moves_no_tensor(recipe: Recipe, dataset: Dataset) -> None:
+    """What a graph replays reads and writes fixed addresses."""
+    learner = Learner(models.build("resnet-8"), recipe, dataset.train, CPU)
+
+    def addresses() -> list[int]:
+        fixed = [*learner.network.parameters(), *learner.network.buffers(), *learner.momentum]
+        fixed += [*learner.plan.columns(), learner.rates, learner.rate, learner.position]
+        fixed += [*learner.training, *learner.evaluation, learner.pixels, learner.labels]
+        fixed += [g["lr"] for g in learner.optimizer.param_groups]
+        fixed += [s["momentum_buffer"] for s in learner.optimizer.state.values()]
+        return [tensor.data_ptr() for tensor in fixed]
+
+    before = addresses()
+    plan = BatchStream(len(dataset.train), 16, seed=0).plan(0, 2)
+    learner.load(plan, [0.1, 0.1])
+    learner.advance(2)
+    with learner.precise_statistics(plan):
+        learner.evaluate(dataset.test)
+    learner.load_state_dict(learner.state_dict())
+    assert addresses() == before
+
+
+@pytest.mark.parametrize("size", [1, 249, 250, 251])
+def test_evaluation_counts_each_image_once(recipe: Recipe, dataset: Dataset, size: int) -> None:
+    learner = Learner(models.build("resnet-8"), recipe, dataset.train, CPU)
+    images = data.synthetic(size, seed=2)
+    learner.evaluate(data.synthetic(300, seed=3))  # leaves its images in the buffers
+    loss, error = learner.evaluate(images)
+    with torch.no_grad():
+        logits = learner.network.eval()(learner.normalise(images.pixels))
+    assert loss == pytest.approx(F.cross_entropy(logits, images.labels).item(), rel=1e-5)
+    wrong = (logits.argmax(1) != images.labels).sum().item()
+    assert error == pytest.approx(100 * wrong / size)
 
 
 def test_another_recipe_is_refused_and_nothing_is_overwritten(
@@ -233,8 +337,9 @@ def test_killed_and_started_again_equals_left_alone(tmp_path: Path, left_alone: 
 
 def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(tmp_path: Path, left_alone: Run) -> None:
     process = start(tmp_path)
-    with pytest.raises(InUseError, match=f"process {process.pid} on "):
-        resumed(tmp_path)
+    run = Run(tmp_path, "demo", "resnet-8", 0)
+    with pytest.raises(InUseError, match=f"process {process.pid} on "), run.locked():
+        pass
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output
