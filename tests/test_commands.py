@@ -66,7 +66,7 @@ def test_a_directory_that_cannot_be_written_is_one_line() -> None:
 
 
 def test_the_study_end_to_end_on_synthetic_images() -> None:
-    nets = [*DEMO, "--precision", "float32", "--depths", "14", "--plain-depths", "8"]
+    nets = [*DEMO, "--precision", "float32", "--depths", "8", "--plain-depths", "8"]
     result = run(fig6.main, *nets)
     assert result.exit_code == 0, result.output
     assert "together: about" in result.output
@@ -74,12 +74,12 @@ def test_the_study_end_to_end_on_synthetic_images() -> None:
     assert Path("figures/demo/figure6.png").read_bytes().startswith(b"\x89PNG")
     assert "To train" not in run(fig6.main, *nets).output, "what is recorded is not trained again"
 
-    weights = "experiments/runs/demo/resnet-14/seed-0/weights.pt"
+    weights = "experiments/runs/demo/resnet-8/seed-0/weights.pt"
     arguments = [*DEMO, "--weights", weights, "--network"]
-    assert "mean over 13 layers" in run(responses.main, *arguments, "resnet-14").output
+    assert "mean over 7 layers" in run(responses.main, *arguments, "resnet-8").output
     result = run(responses.main, *arguments, "resnet-20")
     assert (
-        result.stderr == f"Error: {weights} holds the weights of a resnet-14, not of a resnet-20\n"
+        result.stderr == f"Error: {weights} holds the weights of a resnet-8, not of a resnet-20\n"
     )
 
     assert "Synthetic images" in run(table6.main, *DEMO, "--draw-only").output
