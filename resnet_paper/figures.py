@@ -135,23 +135,45 @@ def error_panel(axes: Axes, networks: Mapping[str, pd.DataFrame], settings: str)
 def label_right(axes: Axes, labels: Mapping[str, tuple[float, str]]) -> None:
     """Put labels at the right edge, each at its height, or as near as they can be read apart."""
     bottom, top = axes.get_ylim()
-    gap = (top - bottom) / 19
-    heights: list[float] = []
-    for text, (error, name) in sorted(labels.items(), key=lambda item: item[1][0]):
-        height = min(error, top)
-        heights.append(max(height, heights[-1] + gap) if heights else max(height, bottom))
+    ordered = sorted(labels.items(), key=lambda label: label[1][0])
+    heights = [min(error, top) for _, (error, _) in ordered]
+    places = spread(heights, (top - bottom) / 18)
+    for (text, (_, name)), height, place in zip(ordered, heights, places, strict=True):
         axes.annotate(
             text,
             xy=(1, height),
-            xytext=(1.04, heights[-1]),
+            xytext=(1.05, place),
             xycoords=axes.get_yaxis_transform(),
             textcoords=axes.get_yaxis_transform(),
             va="center",
             fontsize=7,
             color=[0.8 * c for c in colour(name)],
             annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "lw": 0.5, "color": colour(name), "shrinkB": 0},
+            arrowprops={
+                "arrowstyle": "-",
+                "lw": 0.6,
+                "color": colour(name),
+                "relpos": (0, 0.5),
+                "shrinkA": 1,
+                "shrinkB": 0,
+            },
         )
+
+
+def spread(heights: Sequence[float], gap: float) -> list[float]:
+    """Places at least a gap apart and nearest to some ascending heights, by least squares.
+
+    Neighbours that are too near are pooled, and stand about their common mean.
+    """
+    pools: list[tuple[float, int]] = []  # mean of height - index * gap, and how many
+    for index, height in enumerate(heights):
+        mean, count = height - index * gap, 1
+        while pools and pools[-1][0] >= mean:
+            before, members = pools.pop()
+            mean, count = (before * members + mean * count) / (members + count), members + count
+        pools.append((mean, count))
+    means = [mean for mean, count in pools for _ in range(count)]
+    return [mean + index * gap for index, mean in enumerate(means)]
 
 
 def figure7(runs: Iterable[Run], caveat: str = "") -> Figure | None:

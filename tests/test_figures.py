@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from resnet_paper import figures
 from resnet_paper.runs import Run
@@ -44,6 +45,20 @@ def test_figure6_draws_the_mean_and_the_range_of_seeds(record_run: RecordRun) ->
     runs = [record_run("resnet-20", seed, error) for seed, error in enumerate((8.0, 9.0))]
     table = figures.curves(runs)[figures.TEST]
     assert table.iloc[-1].tolist() == [8.5, 8.0, 9.0]
+
+
+@pytest.mark.parametrize(
+    ("heights", "places"),
+    [
+        ([1.0, 5.0], [1.0, 5.0]),
+        ([4.0, 4.0], [3.5, 4.5]),
+        ([1.0, 1.0, 1.2, 9.0], [0.07, 1.07, 2.07, 9.0]),
+    ],
+)
+def test_labels_stand_apart_and_near_their_heights(
+    heights: list[float], places: list[float]
+) -> None:
+    assert figures.spread(heights, gap=1.0) == pytest.approx(places, abs=0.01)
 
 
 def test_figure7_in_the_layers_order_and_ranked(record_run: RecordRun) -> None:
