@@ -11,6 +11,7 @@ SEED         ?= 0
 NETWORK      ?= resnet-20
 DEVICE       ?= auto
 PRECISION    ?= auto
+KILLS        ?= 50
 CONCURRENT   ?= 0
 
 BIN  := .venv/bin
@@ -22,7 +23,7 @@ NETS  = $(if $(DEPTHS),--depths "$(DEPTHS)")
 PLAIN = $(if $(PLAIN_DEPTHS),--plain-depths "$(PLAIN_DEPTHS)")
 
 .NOTPARALLEL:
-.PHONY: help demo test lint table6 fig6 fig7 train figures bench clean
+.PHONY: help demo test faults lint table6 fig6 fig7 train figures bench clean
 
 help:  ## this list
 	@echo "Targets:"
@@ -64,6 +65,10 @@ demo: table6 fig6 fig7  ## the whole study in a few minutes, on synthetic images
 test: .venv/ready  ## all tests, then format, lint and types
 	$(BIN)/python -m pytest
 	$(MAKE) lint
+
+faults: .venv/ready  ## kill a training KILLS times, two processes at once: is anything lost?
+	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m tests.kills --kills "$(KILLS)"
 
 lint: .venv/ready
 	$(BIN)/ruff format --check .

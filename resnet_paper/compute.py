@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import platform
 import subprocess
@@ -31,7 +32,7 @@ class Computing:
 
     float32 is plain PyTorch. bfloat16 is the fast path: convolutions in bfloat16 by autocast,
     channels last, on a CPU compiled blocks; weights, momentum and BN statistics stay float32.
-    tf32, on CUDA only, is float32 but for convolutions that round their factors to 10 bits.
+    tf32, on CUDA only, is float32 but for products, whose factors are rounded to 10 bits.
     """
 
     device: str
@@ -81,6 +82,7 @@ class Computing:
         for _ in range(CAPTURE_REHEARSALS):
             work()
         torch.cuda.synchronize()
+        gc.collect()  # not in the middle of a capture
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, stream=torch.cuda.current_stream()):
             work()
@@ -104,6 +106,9 @@ def choose(device: str = "auto", precision: str = "auto", iterations: int = 0) -
 
     Raises UserError if what is asked for is not there.
     """
+    # Both are read when CUDA starts: deterministic products, and a queue for each run's stream.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", "32")
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError("no CUDA device is available here: use DEVICE=cpu (--device cpu)")
     if device == "auto":
@@ -130,7 +135,6 @@ def has_bfloat16(device: str) -> bool:
 
 def be_deterministic(tf32: bool) -> None:
     """The same bits each time on the same kind of GPU, whatever runs beside."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False

@@ -69,8 +69,8 @@ class Run:
             return None
         except (OSError, ValueError) as error:
             raise UserError(f"{path} cannot be read ({error}): {MOVE_AWAY}") from error
-        if not is_record(record):
-            raise UserError(f"{path} is not the record of a run: {MOVE_AWAY}")
+        if not is_record(record) or record["sha256"].get("run.json") != record_digest(record):
+            raise UserError(f"{path} is not the record that a run left: {PUT_BACK}")
         if (record["network"], record["seed"]) != (self.network, self.seed):
             named = f"{record['network']} seed {record['seed']}"
             raise UserError(f"{path} is the record of {named}, not of {self}: {MOVE_AWAY}")
@@ -131,7 +131,9 @@ class Run:
         return None if content is None else pd.read_csv(io.BytesIO(content))
 
     def write_record(self, record: dict[str, Any]) -> None:
-        text = json.dumps(record, indent=2) + "\n"
+        """Write run.json, and into it the SHA-256 of all else that it says."""
+        digests = {**record.get("sha256", {}), "run.json": record_digest(record)}
+        text = json.dumps({**record, "sha256": digests}, indent=2, allow_nan=False) + "\n"
         write(self.directory / "run.json", text.encode())
 
     def write_curve(self, rows: list[dict[str, float]]) -> str:
@@ -184,10 +186,19 @@ def is_record(record: Any) -> bool:
             isinstance(where.get(key), kind) for key, kind in kinds.items()
         )
 
-    always = has(record, network=str, seed=int, recipe=dict, computed=dict, finished=bool)
-    if not always or not record["finished"]:
-        return always
-    return has(record, test_error=(int, float)) and has(record.get("sha256"), **{"curve.csv": str})
+    always = {"network": str, "seed": int, "recipe": dict, "computed": dict, "finished": bool}
+    if not has(record, sha256=dict, **always):
+        return False
+    if not record["finished"]:
+        return True
+    return has(record, test_error=(int, float)) and has(record["sha256"], **{"curve.csv": str})
+
+
+def record_digest(record: dict[str, Any]) -> str:
+    """The SHA-256 of a record, but for the digest itself."""
+    digests = {k: v for k, v in record.get("sha256", {}).items() if k != "run.json"}
+    text = json.dumps({**record, "sha256": digests}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def as_json(recipe: Recipe) -> dict[str, Any]:

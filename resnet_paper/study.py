@@ -6,6 +6,7 @@ Drawing needs the runs but no torch, so training's modules are imported where tr
 from __future__ import annotations
 
 import functools
+import math
 import signal
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -151,6 +152,9 @@ class Study:
                 for run, steps in list(active.items()):
                     try:
                         progress = next(steps)
+                        if progress.row is not None:
+                            report(run, self.recipe, progress)
+                            progress = next(steps)  # no run is left without work
                     except StopIteration:
                         del active[run]
                         continue
@@ -161,8 +165,6 @@ class Study:
                         continue
                     iterations[run] = progress.iteration
                     bar.update(sum(iterations.values()) - bar.pos)
-                    if progress.row is not None:
-                        report(run, self.recipe, progress)
         if stop.is_set():
             click.echo("")
             for run in active:
@@ -191,6 +193,9 @@ class Study:
 def report(run: Run, recipe: Recipe, progress: Progress) -> None:
     """One line for a measurement."""
     row: dict[str, Any] = progress.row or {}
+    if not math.isfinite(row["train_loss"]):
+        click.echo(f"\r{run}: diverged: the loss at iteration {progress.iteration:,} is no number")
+        return
     click.echo(
         f"\r{run}: iteration {progress.iteration:,} of {recipe.iterations:,}, "
         f"training error {row['train_error']:.2f}%, test error {row['test_error']:.2f}%, "

@@ -11,21 +11,23 @@ from resnet_paper import paper
 from resnet_paper.runs import Run, write, write_table
 
 DASH = "–"
+MEASURED = ("best", "mean", "std", "runs", "diverged")
 
 
 def table6(runs: Iterable[Run]) -> pd.DataFrame:
     """A row for each row of the paper's Table 6; errors in % of the test images.
 
     ours_*: best, mean, sample standard deviation and number of the recorded runs' errors at their
-    last iteration. difference: our mean minus the paper's mean where it gives one, else its error.
+    last iteration, and how many runs diverged and have none. difference: our mean minus the paper's
+    mean where it gives one, else its error.
     """
-    errors: dict[str, list[float]] = {}
-    for run in runs:
-        errors.setdefault(run.network, []).append((run.record() or {})["test_error"])
+    records = [run.finished_record() for run in runs]
     rows = []
     for result in paper.TABLE6:
-        ours = errors.get(f"resnet-{result.layers}", []) if result.method == "ResNet" else []
-        measured = pd.Series(ours, dtype=float)
+        network = f"resnet-{result.layers}" if result.method == "ResNet" else None
+        ours = [record for record in records if record["network"] == network]
+        errors = [record["test_error"] for record in ours if record.get("diverged") is None]
+        measured = pd.Series(errors, dtype=float)
         expected = result.error if result.mean is None else result.mean
         rows.append(
             {
@@ -33,7 +35,8 @@ def table6(runs: Iterable[Run]) -> pd.DataFrame:
                 "ours_best": measured.min(),
                 "ours_mean": measured.mean(),
                 "ours_std": measured.std(),
-                "ours_runs": len(ours),
+                "ours_runs": len(errors),
+                "ours_diverged": len(ours) - len(errors),
                 "difference": measured.mean() - expected,
             }
         )
@@ -48,9 +51,7 @@ def table6_markdown(table: pd.DataFrame, note: str = "") -> str:
             "layers": DASH if pd.isna(row["layers"]) else str(row["layers"]),
             "params": row["parameters"] or DASH,
             "paper, error (%)": in_words(row["error"], row["mean"], row["std"]),
-            "ours, error (%)": in_words(
-                *(row[f"ours_{k}"] for k in ("best", "mean", "std", "runs"))
-            ),
+            "ours, error (%)": in_words(*(row[f"ours_{name}"] for name in MEASURED)),
             "difference": DASH if pd.isna(row["difference"]) else f"{row['difference']:+.2f}",
         }
         for row in table.to_dict("records")
@@ -58,14 +59,18 @@ def table6_markdown(table: pd.DataFrame, note: str = "") -> str:
     return markdown(pd.DataFrame(rows)) + (f"\n{note}\n" if note else "")
 
 
-def in_words(best: float, mean: float, std: float, runs: int | None = None) -> str:
-    """ "6.43 (6.61 ± 0.16)", ", n = 5" behind it if runs is given; one run: its error alone."""
+def in_words(
+    best: float, mean: float | None, std: float | None, runs: int = 0, diverged: int = 0
+) -> str:
+    """ "6.43 (6.61 ± 0.16, n = 5)"; of one run its error; behind it how many runs diverged."""
     if pd.isna(best):
-        return DASH
-    if pd.isna(std):
-        return f"{best:.2f}"
-    count = f", n = {runs}" if runs else ""
-    return f"{best:.2f} ({mean:.2f} ± {std:.2f}{count})"
+        words = DASH
+    elif pd.isna(std):
+        words = f"{best:.2f}"
+    else:
+        count = f", n = {runs}" if runs else ""
+        words = f"{best:.2f} ({mean:.2f} ± {std:.2f}{count})"
+    return f"{words}, {diverged} diverged" if diverged else words
 
 
 def markdown(table: pd.DataFrame) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import io
+import math
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, nullcontext
@@ -43,6 +44,11 @@ class State:
     @property
     def warming_up(self) -> bool:
         return self.warmup_end is None
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the training loss has become infinite or no number."""
+        return bool(self.rows) and not math.isfinite(self.rows[-1]["train_loss"])
 
     @property
     def measured(self) -> int:
@@ -110,6 +116,8 @@ class Learner:
         self.training, self.evaluation = Tally.zero(device), Tally.zero(device)
         self.statistics = [b for b in self.network.buffers() if b.is_floating_point()]
         self.statistics_sums = [torch.zeros_like(b) for b in self.statistics]
+        if self.stream:  # the tensors above were made on another stream
+            self.stream.wait_stream(torch.cuda.current_stream())
         self.capture()
 
     @on_stream
@@ -285,7 +293,7 @@ def train(
         record = begin(run, recipe, learner, state)
         clock = Clock(state, recipe)
         try:
-            while state.measured < recipe.iterations:
+            while state.measured < recipe.iterations and not state.diverged:
                 target = recipe.next_measurement(state.measured, state.warming_up)
                 yield from advance(learner, state, stream, target, clock)
                 measure(learner, state, stream, dataset)
@@ -418,6 +426,8 @@ def seconds_per_iteration(
         learner.advance(1)
         learner.training_errors(recipe.batch_size)  # waits for the device
         seconds.append(time.monotonic() - start)
+    if learner.stream:  # nothing may be pending when the learner's memory is given back
+        learner.stream.synchronize()
     return min(seconds)
 
 
@@ -500,9 +510,10 @@ def finish(
             "seconds": round(state.seconds, 1),
             "images_per_second": round(state.iteration * recipe.batch_size / state.seconds, 1),
             "warmup_end": state.warmup_end,
+            "diverged": state.iteration if state.diverged else None,
             "test_error": last["test_error"],
             "test_error_precise": last["test_error_precise"],
-            "test_loss": last["test_loss"],
+            "test_loss": last["test_loss"] if math.isfinite(last["test_loss"]) else None,
             "val_error": last["val_error"],
             "train_error_clean": round(train_error_clean, 4),
             "sha256": digests,

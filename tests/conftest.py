@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,7 +42,9 @@ def recipe() -> Recipe:
 def record_run(tmp_path: Path) -> Callable[..., Run]:
     """A function that records a made-up finished run."""
 
-    def record(network: str, seed: int = 0, error: float = 8.0, settings: str = "paper") -> Run:
+    def record(
+        network: str, seed: int = 0, error: float = 8.0, settings: str = "paper", **more: Any
+    ) -> Run:
         run = Run(tmp_path, settings, network, seed)
         recipe = SETTINGS[settings]
         steps = range(recipe.measure_every, recipe.iterations + 1, recipe.measure_every)
@@ -57,6 +60,7 @@ def record_run(tmp_path: Path) -> Callable[..., Run]:
                 "test_error": error,
                 "sha256": {"curve.csv": digest},
                 "finished": True,
+                **more,
             }
         )
         return run

@@ -1,6 +1,5 @@
 """Files are written whole or not at all, and only finished runs are results."""
 
-import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -68,15 +67,22 @@ def test_a_damaged_record_is_named_and_kept(record_run: RecordRun, content: str)
         {"recipe": None},
         {"test_error": None},
         {"sha256": {}},
-        {"sha256": None},
     ],
 )
 def test_a_record_that_does_not_fit_is_refused(
     record_run: RecordRun, change: dict[str, object]
 ) -> None:
     run = record_run("resnet-20")
-    (run.directory / "run.json").write_text(json.dumps({**run.record(), **change}))
+    run.write_record({**run.record(), **change})
     with pytest.raises(UserError, match=r"run\.json is"):
+        recorded(run.root, "paper")
+
+
+def test_a_record_changed_by_hand_is_refused(record_run: RecordRun) -> None:
+    run = record_run("resnet-20", error=8.5)
+    path = run.directory / "run.json"
+    path.write_text(path.read_text().replace("8.5", "7.5"))
+    with pytest.raises(UserError, match="not the record that a run left"):
         recorded(run.root, "paper")
 
 

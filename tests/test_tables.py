@@ -38,6 +38,13 @@ def test_plain_nets_and_other_methods_take_no_number_of_a_resnet(record_run: Rec
     assert table.loc[table["layers"] == 32, "ours_runs"].tolist() == [0, 1], "Highway has 32 too"
 
 
+def test_a_diverged_run_is_marked_and_its_error_does_not_count(record_run: RecordRun) -> None:
+    runs = [record_run("resnet-20", 0, 8.5), record_run("resnet-20", 1, 90.0, diverged=2_000)]
+    text = tables.table6_markdown(tables.table6(runs))
+    assert "| ResNet | 20 | 0.27M | 8.75 | 8.50, 1 diverged | -0.25 |" in text
+    assert "| 8.75 | –, 1 diverged | – |" in tables.table6_markdown(tables.table6(runs[1:]))
+
+
 def test_files_are_written_whole(record_run: RecordRun, tmp_path: Path) -> None:
     text = tables.save_table6([record_run("resnet-20")], tmp_path / "figures", "A note.")
     assert (tmp_path / "figures" / "table6.md").read_text() == text

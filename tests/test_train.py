@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -109,6 +110,15 @@ def test_interrupted_in_its_warm_up(tmp_path: Path, recipe: Recipe, dataset: Dat
     whole = complete(Run(tmp_path / "whole", "tiny", "plain-8", 0), warming, dataset)
     cut = interrupted(Run(tmp_path / "cut", "tiny", "plain-8", 0), warming, dataset, at=1)
     assert_same_result(complete(cut, warming, dataset), whole)
+
+
+def test_a_diverged_run_ends_and_says_so(tmp_path: Path, recipe: Recipe, dataset: Dataset) -> None:
+    run = Run(tmp_path, "tiny", "plain-8", 0)
+    complete(run, replace(recipe, learning_rate=1e30), dataset)
+    assert run.finished
+    assert run.record()["diverged"] == 4
+    assert run.curve()["iteration"].tolist() == [4]
+    assert not np.isfinite(run.curve()["train_loss"]).any()
 
 
 def test_seeds_give_different_runs(tmp_path: Path, recipe: Recipe, dataset: Dataset) -> None:
@@ -299,7 +309,8 @@ def test_a_damaged_checkpoint_is_refused_and_kept(
 
 def start(runs: Path) -> subprocess.Popen[str]:
     """The demo's ResNet-8, training in a process of its own, with a checkpoint written."""
-    network = ["--network", "resnet-8", "--settings", "demo", "--precision", "float32"]
+    network = ["--network", "resnet-8", "--settings", "demo"]
+    network += ["--device", "cpu", "--precision", "float32"]
     process = subprocess.Popen(
         [sys.executable, "experiments/train.py", *network, "--runs", str(runs)],
         cwd=Path(__file__).parents[1],
