@@ -16,6 +16,7 @@ from resnet_paper.recipe import SETTINGS, Recipe
 from resnet_paper.runs import Run
 from resnet_paper.study import Study
 from resnet_paper.train import train
+from tests.conftest import REAL_DATA, needs_cifar10
 
 FINISHED = ("run.json", "curve.csv", "weights.pt", "responses.csv")
 UNFINISHED = ("run.json", "curve.csv", "checkpoint.pt")
@@ -133,6 +134,29 @@ def test_damage_to_an_unfinished_run(
             assert begun == 6, "goes on from the checkpoint"
         recorded = attempt(study.recorded)
         assert recorded == [] or isinstance(recorded, UserError)
+
+    check()
+
+
+@needs_cifar10
+def test_damage_to_cifar10(tmp_path: Path) -> None:
+    intact = REAL_DATA / "cifar-10-batches-py"
+    folder = tmp_path / intact.name
+    folder.mkdir()
+
+    @settings(CASES, max_examples=12)
+    @given(st.sampled_from(sorted(path.name for path in intact.iterdir())), damages)
+    def check(name: str, damage: Callable[[bytes], bytes]) -> None:
+        for path in intact.iterdir():
+            (folder / path.name).unlink(missing_ok=True)
+            (folder / path.name).symlink_to(path)
+        damaged = damage((intact / name).read_bytes())
+        (folder / name).unlink()
+        (folder / name).write_bytes(damaged)
+        loaded = attempt(lambda: data.load(SETTINGS["tiny"], tmp_path))
+        assert isinstance(loaded, UserError)
+        assert f"{name} is damaged" in loaded.message
+        assert (folder / name).read_bytes() == damaged
 
     check()
 

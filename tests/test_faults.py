@@ -71,6 +71,19 @@ def fill(disk: Path) -> Path:
     return ballast
 
 
+def test_a_disk_that_cannot_be_written(small_disk: Path, recipe: Recipe) -> None:
+    run = Run(small_disk, "tiny", "resnet-8", 0)
+    dataset, computing = data.load(recipe, Path("none")), compute.choose("cpu", "float32")
+    training = train(run, recipe, dataset, computing)
+    while next(training).iteration < 5:
+        pass
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    with pytest.raises(UserError, match=r"cannot write .*Read-only file system"):
+        list(training)
+    with pytest.raises(UserError, match=r"cannot write .*Read-only file system"):
+        next(train(run, recipe, dataset, computing))
+
+
 def test_a_disk_that_fills_up(small_disk: Path, tmp_path: Path, recipe: Recipe) -> None:
     run, expected = (Run(root, "tiny", "resnet-8", 0) for root in (small_disk, tmp_path))
     dataset, computing = data.load(recipe, Path("none")), compute.choose("cpu", "float32")
