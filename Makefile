@@ -39,6 +39,7 @@ help:  ## this list
 	@echo "  DEVICE        auto, cpu or cuda                                 ($(DEVICE))"
 	@echo "  PRECISION     auto, bfloat16, float32, and on CUDA tf32         ($(PRECISION))"
 	@echo "  CONCURRENT    runs at once; 0: as many as suits the device      ($(CONCURRENT))"
+	@echo "  KILLS         how often faults kills a training                 ($(KILLS))"
 	@echo "  PYTHON        the Python (3.10 or later) that .venv is made by  ($(PYTHON))"
 
 table6: .venv/ready  ## Table 6: trains what is missing of DEPTHS, then writes the table
