@@ -71,7 +71,7 @@ faults: .venv/ready  ## kill a training KILLS times, two processes at once: is a
 	$(BIN)/python -m pytest -m slow
 	$(BIN)/python -m tests.kills --kills "$(KILLS)"
 
-lint: .venv/ready
+lint: .venv/ready  ## format, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

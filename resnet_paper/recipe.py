@@ -28,9 +28,7 @@ class Recipe:
 
     measure_every: int = 1_000  # iterations, as in Figure 6
     measure_every_in_warmup: int = 100  # (open)
-    clean_images: int = (
-        10_000  # training images whose error is measured without augmentation (open)
-    )
+    clean_images: int = 10_000  # training images tested without augmentation (open)
     statistics_batches: int = 64  # augmented batches that BN statistics are recomputed over (open)
 
     def next_measurement(self, iteration: int, warming_up: bool) -> int:

@@ -27,7 +27,16 @@ from resnet_paper.runs import MOVE_AWAY, Run, as_json, write
 
 EVALUATION_BATCH = 250
 BN_MOMENTUM = 0.1  # torch's default
-CHECKPOINT_KEYS = ("record", "iteration", "warmup_end", "rows", "seconds", "weights", "tally")
+CHECKPOINT_KEYS = (
+    "record",
+    "iteration",
+    "warmup_end",
+    "rows",
+    "seconds",
+    "weights",
+    "momentum",
+    "tally",
+)
 Method = TypeVar("Method", bound=Callable[..., Any])
 ITERATIONS_AT_ONCE = {"cpu": 1, "cuda": 100}  # between two looks at the clock and the keyboard
 

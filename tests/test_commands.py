@@ -7,7 +7,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from experiments import fig6, fig7, table6, train
+from experiments import bench, fig6, fig7, table6, train
 from resnet_paper import responses
 from tests.conftest import REAL_DATA, needs_cifar10
 
@@ -35,6 +35,7 @@ def run(command: click.Command, *arguments: str) -> Result:
         (table6.main, ["--settings", "papre"], 2, "'papre'"),
         (table6.main, ["--seeds", "0"], 2, "--seeds"),
         (train.main, ["--network", "resnet-8", "--seed", "-1"], 2, "--seed"),
+        (bench.main, ["--networks", "resnet-21"], 1, "resnet-20 or resnet-26"),
         (responses.main, ["--network", "resnet-20"], 2, "go together"),
         (responses.main, ["--network", "resnet-20", "--weights", "none"], 2, "does not exist"),
     ],
