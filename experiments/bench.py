@@ -3,7 +3,6 @@
 import click
 
 from resnet_paper import bench, compute, models, study
-from resnet_paper.errors import UserError
 from resnet_paper.recipe import PAPER
 
 NETWORKS = {"cpu": "resnet-20 resnet-56", "cuda": "resnet-20 resnet-56 resnet-110"}
@@ -19,10 +18,7 @@ def main(device: str, networks: str | None) -> None:
     if device == "cuda":
         loops.append(bench.resident_loop)
     for network in (networks or NETWORKS[device]).split():
-        try:
-            models.parse(network)
-        except ValueError as error:
-            raise UserError(str(error)) from error
+        models.maker(network)
         ours, *others = bench.compare(loops, network, device)
         click.echo(
             f"{network}: ours {1e3 * ours:.2f} ms an iteration "

@@ -152,7 +152,7 @@ def floor(network: str) -> float:
 
     8 kernels a layer and 12 besides: ResNet-20 has some 170.
     """
-    return 2e-6 * (8 * models.depth(network) + 12)
+    return 2e-6 * (8 * models.depth(models.build(network)) + 12)
 
 
 def runs_an_hour(network: str, device: str, at_once: int) -> float:

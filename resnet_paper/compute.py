@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from resnet_paper.errors import UserError
-from resnet_paper.models import Block, Network, Stem
+from resnet_paper.models import Block, Stem
 
 CAPTURE_REHEARSALS = 3
 MEMORY_OF_A_RUN = 3 * 2**30  # bytes of a GPU's memory: a ResNet-110 with its graphs, generously
@@ -51,7 +51,7 @@ class Computing:
     def fast(self) -> bool:
         return self.precision == "bfloat16"
 
-    def prepare(self, network: Network) -> Network:
+    def prepare(self, network: nn.Module) -> nn.Module:
         """The network, moved to the device and laid out, its blocks compiled if so chosen."""
         network = network.to(self.device)
         if self.fast:
@@ -143,7 +143,7 @@ def be_deterministic(tf32: bool) -> None:
     torch.backends.cuda.matmul.allow_tf32 = tf32
 
 
-def compile_blocks(network: Network) -> None:
+def compile_blocks(network: nn.Module) -> None:
     """Compile each block by itself, so that compile time does not grow with depth."""
     torch._dynamo.reset()
     torch._dynamo.config.recompile_limit = 64

@@ -13,7 +13,7 @@ from torchvision.datasets import CIFAR10
 from torchvision.datasets.utils import check_integrity
 
 from resnet_paper.errors import UserError
-from resnet_paper.recipe import Recipe
+from resnet_paper.recipe import CHANNEL_MEANS, CHANNEL_STDS, PAPER, Recipe
 
 SPLIT_SEED = 45_000
 
@@ -129,21 +129,26 @@ def synthetic(count: int, seed: int) -> Images:
 
 @dataclass(frozen=True)
 class Normalisation:
-    """pixels / 255 - mean, with the mean image of the training images, (3, 32, 32)."""
+    """(pixels / 255 - mean) / std; mean and std are (3, 32, 32) or (3, 1, 1)."""
 
     mean: Tensor
+    std: Tensor
 
     @classmethod
-    def of(cls, train: Images) -> Normalisation:
+    def of(cls, train: Images, recipe: Recipe = PAPER) -> Normalisation:
+        """As a recipe has it: by the mean image of the training images, or by channels."""
+        device = train.pixels.device
+        if recipe.normalisation == "channels":
+            constants = torch.tensor((CHANNEL_MEANS, CHANNEL_STDS), device=device)
+            mean, std = constants[:, :, None, None]
+            return cls(mean, std)
         total = train.pixels.sum(0, dtype=torch.int64)
-        return cls((total.double() / (255 * len(train))).float())
-
-    def to(self, device: torch.device | str) -> Normalisation:
-        return Normalisation(self.mean.to(device))
+        mean = (total.double() / (255 * len(train))).float()
+        return cls(mean, torch.ones(3, 1, 1, device=device))
 
     def __call__(self, pixels: Tensor) -> Tensor:
         """Bytes (N, 3, 32, 32) -> floats of the same shape."""
-        return pixels.float() / 255 - self.mean
+        return (pixels.float() / 255 - self.mean) / self.std
 
 
 @dataclass(frozen=True)

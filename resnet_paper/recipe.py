@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 
@@ -21,6 +22,9 @@ class Recipe:
     momentum: float = 0.9
     weight_decay: float = 1e-4  # on all parameters, BN's and the bias among them (open)
     padding: int = 4  # zeros around an image before the random crop
+    # what is subtracted of pixels in [0, 1], and what they are divided by: "per-pixel mean" is the
+    # mean image of the training images and 1, "channels" are CHANNEL_MEANS and CHANNEL_STDS
+    normalisation: str = "per-pixel mean"
 
     warmup_depth: int = 110  # networks at least this deep warm up ...
     warmup_learning_rate: float = 0.01  # ... at this rate ...
@@ -47,7 +51,17 @@ def learning_rate(recipe: Recipe, iteration: int, warming_up: bool = False) -> f
     return min(rate, recipe.warmup_learning_rate) if warming_up else rate
 
 
+def iterations(epochs: float) -> int:
+    """Iterations of 128 images after which 50,000 images have been seen that many times.
+
+    ceil(epochs * 50,000 / 128): 10 epochs are 3,907 iterations, 100 are 39,063.
+    """
+    return math.ceil(epochs * PAPER.train_images / PAPER.batch_size)
+
+
 PAPER = Recipe()
+CHANNEL_MEANS = (0.4914, 0.4822, 0.4465)  # of CIFAR-10's training images, pixels in [0, 1]
+CHANNEL_STDS = (0.2470, 0.2435, 0.2616)
 
 TINY = replace(
     PAPER,
@@ -64,9 +78,22 @@ TINY = replace(
     statistics_batches=2,
 )
 
+# What the comparison with VGG-19 is usually trained by, its epochs turned into iterations.
+EPOCHS_100 = replace(
+    PAPER,
+    iterations=iterations(100),
+    milestones=(iterations(50), iterations(75)),
+    weight_decay=5e-4,
+    normalisation="channels",
+    measure_every=iterations(1),
+)
+
 SETTINGS = {
     "paper": PAPER,
     "paper-45k": replace(PAPER, train_images=45_000, held_out=5_000),
     "tiny": TINY,
     "demo": replace(TINY, dataset="synthetic"),
+    "100-epochs": EPOCHS_100,
+    "10-epochs": replace(EPOCHS_100, iterations=iterations(10), milestones=()),
+    "tiny-epochs": replace(TINY, weight_decay=5e-4, normalisation="channels"),
 }

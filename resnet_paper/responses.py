@@ -42,7 +42,7 @@ class Deviation:
         return math.sqrt(max(self.squares / self.count - mean**2, 0.0))
 
 
-def response_layers(network: models.Network) -> dict[str, nn.BatchNorm2d]:
+def response_layers(network: nn.Module) -> dict[str, nn.BatchNorm2d]:
     """By name and in the order of the layers: each BN that follows a 3x3 convolution."""
     layers, convolution = {}, None
     for name, module in network.named_modules():
@@ -53,7 +53,7 @@ def response_layers(network: models.Network) -> dict[str, nn.BatchNorm2d]:
 
 
 @contextmanager
-def listening(network: models.Network) -> Iterator[dict[str, Deviation]]:
+def listening(network: nn.Module) -> Iterator[dict[str, Deviation]]:
     """Within, the responses of each layer are added up as images pass through the network."""
     deviations, hooks = {}, []
     for name, layer in response_layers(network).items():
@@ -67,9 +67,7 @@ def listening(network: models.Network) -> Iterator[dict[str, Deviation]]:
 
 
 @torch.no_grad()
-def response_stds(
-    network: models.Network, images: Images, normalise: Normalisation
-) -> pd.DataFrame:
+def response_stds(network: nn.Module, images: Images, normalise: Normalisation) -> pd.DataFrame:
     """A row (layer, name, std) for each 3x3 layer, counted from 1: the paper's Figure 7.
 
     A response is a layer's output after BN and before ReLU or addition, in test mode; its standard
@@ -88,16 +86,13 @@ def response_stds(
     )
 
 
-def load_weights(network: str, content: bytes, name: str) -> models.Network:
+def load_weights(network: str, content: bytes, name: str) -> nn.Module:
     """A network with its weights from the bytes of a state dict's file of that name.
 
     Raises UserError if they do not fit. A plain and a residual net of the same depth have the same
     weights by name and shape: which of the two they are of, only their owner knows.
     """
-    try:
-        built = models.build(network)
-    except ValueError as error:
-        raise UserError(str(error)) from error
+    built = models.build(network)
     try:
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged file
@@ -131,7 +126,7 @@ def record_missing(study: study.Study) -> None:
     if not todo:
         return
     dataset = data.load(study.recipe, study.data_dir)
-    normalise = Normalisation.of(dataset.train)
+    normalise = Normalisation.of(dataset.train, study.recipe)
     with click.progressbar(todo, label="responses", item_show_func=str) as bar:
         for run in bar:
             content = run.content("weights.pt") or b""
@@ -151,7 +146,7 @@ def main(study: study.Study, weights: Path | None, network: str | None) -> None:
         refuse_weights_of_another(network, weights)
         loaded = load_weights(network, weights.read_bytes(), str(weights))
         dataset = data.load(study.recipe, study.data_dir)
-        table = response_stds(loaded, dataset.test, Normalisation.of(dataset.train))
+        table = response_stds(loaded, dataset.test, Normalisation.of(dataset.train, study.recipe))
         click.echo(table.to_string(index=False))
         click.echo(f"{network}: mean over {len(table)} layers {table['std'].mean():.3f}")
         return

@@ -93,7 +93,7 @@ class Run:
         record = self.record()
         if record is None or not record["finished"]:
             return False
-        expected, found = as_json(recipe), record["recipe"]
+        expected, found = as_json(recipe), recorded_recipe(record)
         for key in {**expected, **found}:
             if found.get(key) != expected.get(key):
                 raise UserError(
@@ -199,6 +199,11 @@ def record_digest(record: dict[str, Any]) -> str:
     digests = {k: v for k, v in record.get("sha256", {}).items() if k != "run.json"}
     text = json.dumps({**record, "sha256": digests}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def recorded_recipe(record: dict[str, Any]) -> dict[str, Any]:
+    """The recipe in a record; a field that is newer than the record has its default."""
+    return {**as_json(Recipe()), **record["recipe"]}
 
 
 def as_json(recipe: Recipe) -> dict[str, Any]:

@@ -16,14 +16,14 @@ from typing import Any, NamedTuple, TypeVar, cast
 import click
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from resnet_paper import models
 from resnet_paper.compute import CAPTURE_REHEARSALS, Computing, revision
 from resnet_paper.data import BatchStream, Dataset, Images, Normalisation, Plan, augment
 from resnet_paper.errors import UserError
 from resnet_paper.recipe import Recipe, learning_rate
-from resnet_paper.runs import MOVE_AWAY, Run, as_json, write
+from resnet_paper.runs import MOVE_AWAY, Run, as_json, recorded_recipe, write
 
 EVALUATION_BATCH = 250
 BN_MOMENTUM = 0.1  # torch's default
@@ -96,14 +96,14 @@ class Learner:
     """
 
     def __init__(
-        self, network: models.Network, recipe: Recipe, train: Images, computing: Computing
+        self, network: nn.Module, recipe: Recipe, train: Images, computing: Computing
     ) -> None:
         device = computing.device
         self.recipe, self.computing = recipe, computing
         self.stream = computing.stream()
         self.network = computing.prepare(network)
         self.train = train.to(device)
-        self.normalise = Normalisation.of(self.train)
+        self.normalise = Normalisation.of(self.train, recipe)
         self.rate = torch.zeros((), device=device)
         self.optimizer = torch.optim.SGD(
             self.network.parameters(),
@@ -135,7 +135,8 @@ class Learner:
         before = self.state_dict()
         self.execute_iteration = self.computing.captured(self.iteration)
         self.execute_evaluation = self.computing.captured(self.evaluate_batch)
-        self.execute_statistics = self.computing.captured(self.add_statistics)
+        if self.statistics:  # not every network has BN
+            self.execute_statistics = self.computing.captured(self.add_statistics)
         self.load_state_dict(before)
 
     def iteration(self) -> None:
@@ -218,8 +219,11 @@ class Learner:
     def precise_statistics(self, plan: Plan) -> Iterator[None]:
         """Within, BN uses the mean over a plan's batches of their means and variances.
 
-        It takes the place of the loaded iterations.
+        It takes the place of the loaded iterations. Without BN it changes nothing.
         """
+        if not self.statistics:
+            yield
+            return
         saved = self.average_statistics(plan)
         try:
             yield
@@ -298,7 +302,7 @@ def train(
             return
         learner = Learner(models.build(run.network, run.seed), recipe, dataset.train, computing)
         stream = BatchStream(len(dataset.train), recipe.batch_size, run.seed, recipe.padding)
-        state = State(None if models.depth(run.network) >= recipe.warmup_depth else 0)
+        state = State(None if models.depth(learner.network) >= recipe.warmup_depth else 0)
         record = begin(run, recipe, learner, state)
         clock = Clock(state, recipe)
         try:
@@ -446,7 +450,11 @@ def refuse_another(run: Run, before: dict[str, Any], now: dict[str, Any], traine
     def identity(record: dict[str, Any]) -> dict[str, Any]:
         fixed = {key: record.get(key) for key in ("network", "parameters", "seed", "settings")}
         path = ("device", "precision", "compiled") if trained else ()
-        return {**fixed, **record["recipe"], **{key: record["computed"].get(key) for key in path}}
+        return {
+            **fixed,
+            **recorded_recipe(record),
+            **{key: record["computed"].get(key) for key in path},
+        }
 
     old, new = identity(before), identity(now)
     for key in {**old, **new}:

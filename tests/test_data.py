@@ -68,6 +68,13 @@ def test_per_pixel_mean_is_taken_off() -> None:
     assert torch.allclose(normalise(pixels) + normalise.mean, pixels / 255, atol=1e-6)
 
 
+def test_channel_normalisation_is_a_field_of_the_recipe() -> None:
+    pixels = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
+    normalise = Normalisation.of(Images(pixels, torch.zeros(4)), SETTINGS["100-epochs"])
+    green = normalise(pixels)[:, 1]
+    assert torch.allclose(green, (pixels[:, 1] / 255 - 0.4822) / 0.2435, atol=1e-6)
+
+
 def test_synthetic_images_are_the_same_each_time_and_differ_between_train_and_test() -> None:
     one, again, other = (data.synthetic(100, seed) for seed in (0, 0, 1))
     assert torch.equal(one.pixels, again.pixels)

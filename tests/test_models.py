@@ -4,8 +4,9 @@ import math
 
 import pytest
 import torch
+import torchvision
 
-from resnet_paper import models
+from resnet_paper import models, paper
 
 PARAMETERS = {
     "resnet-20": 269_722,
@@ -17,6 +18,12 @@ PARAMETERS = {
     "plain-20": 269_722,
     "plain-56": 853_018,
     "resnet-18": 11_173_962,
+    "resnet-20-b": 272_474,
+    "resnet-20-c": 283_962,
+    "imagenet-resnet-18": 11_689_512,
+    "imagenet-resnet-50": 25_557_032,
+    "vgg-19": 38_958_922,
+    "simple-cnn": 620_362,
 }
 
 
@@ -25,21 +32,96 @@ def test_parameter_counts(network: str, expected: int) -> None:
     assert models.parameters(models.build(network)) == expected
 
 
-@pytest.mark.parametrize("network", ["plain-8", "resnet-8", "resnet-20", "resnet-18", "resnet-34"])
+@pytest.mark.parametrize(
+    "network", ["plain-8", "resnet-8-b", "resnet-8-c", "resnet-34", "vgg-19", "simple-cnn"]
+)
 def test_logits_are_one_row_an_image(network: str) -> None:
     assert models.build(network)(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
 
 
-@pytest.mark.parametrize("network", ["plain-20", "resnet-20", "resnet-56", "resnet-18"])
-def test_depth_counts_weighted_layers(network: str) -> None:
-    modules = models.build(network).modules()
-    layers = [
-        m
-        for m in modules
-        if isinstance(m, torch.nn.Linear)
-        or (isinstance(m, torch.nn.Conv2d) and m.kernel_size == (3, 3))
-    ]
-    assert len(layers) == models.depth(network)
+@pytest.mark.parametrize(
+    ("network", "depth"),
+    [
+        ("plain-20", 20),
+        ("resnet-110", 110),
+        ("resnet-20-b", 20),
+        ("resnet-20-c", 20),
+        ("resnet-18", 18),
+        ("imagenet-resnet-101", 101),
+        ("vgg-19", 19),
+        ("simple-cnn", 5),
+    ],
+)
+def test_depth_counts_weighted_layers(network: str, depth: int) -> None:
+    assert models.depth(models.build(network)) == depth
+
+
+@pytest.mark.parametrize(("network", "n"), [("resnet-20", 3), ("plain-56", 9), ("resnet-110", 18)])
+def test_multiply_adds_of_the_cifar_nets(network: str, n: int) -> None:
+    """The stem's 32x32 positions, the classifier's, and the 6n layers', of which two reduce."""
+    expected = 442_368 + 640 + 2_359_296 * (6 * n - 1)
+    assert models.multiply_adds(models.build(network), torch.zeros(1, 3, 32, 32)) == expected
+
+
+@pytest.mark.parametrize(("depth", "expected"), paper.TABLE1_MULTIPLY_ADDS.items())
+def test_multiply_adds_of_the_imagenet_nets_are_table_1s(depth: int, expected: float) -> None:
+    """To the paper's two digits, which it does not round but cuts for 34 and 50 layers."""
+    with torch.device("meta"):
+        network = models.imagenet_net(depth)
+        counted = models.multiply_adds(network, torch.zeros(1, 3, 224, 224))
+    assert counted == pytest.approx(expected, rel=0.02)
+    assert -0.05e9 < counted - expected < 0.1e9
+
+
+@pytest.mark.parametrize("depth", [18, 50])
+def test_with_the_stride_moved_an_imagenet_net_is_torchvisions(depth: int) -> None:
+    theirs = getattr(torchvision.models, f"resnet{depth}")()
+    images = torch.randn(8, 3, 64, 64)
+    for module in theirs.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 1.0  # so that one pass gives statistics that suit the weights
+    with torch.no_grad():
+        theirs.train()(images)
+        expected = theirs.eval()(images)
+    assert expected.std(0).mean() > 0.1, "the answers depend on the images"
+
+    ours = models.imagenet_net(depth, stride_in_3x3=True)
+    pairs = zip(ours.state_dict(), theirs.state_dict().values(), strict=True)
+    ours.load_state_dict(dict(pairs))
+    with torch.no_grad():
+        assert torch.allclose(ours.eval()(images), expected, rtol=1e-3, atol=1e-4)
+        if depth >= 50:
+            papers = models.imagenet_net(depth)
+            papers.load_state_dict(ours.state_dict())
+            assert not torch.allclose(papers.eval()(images), expected, rtol=0.1, atol=0.1)
+
+
+def test_options_b_and_c_project_where_the_paper_says() -> None:
+    for network, projections in (("resnet-20", 0), ("resnet-20-b", 2), ("resnet-20-c", 9)):
+        modules = models.build(network).modules()
+        assert sum(isinstance(module, models.Projection) for module in modules) == projections
+
+
+def test_vgg_is_torchvisions_but_for_its_classifier() -> None:
+    names = torchvision.models.vgg19_bn().features.state_dict()
+    assert {
+        k: v.shape for k, v in models.vgg19().get_submodule("features").state_dict().items()
+    } == {k: v.shape for k, v in names.items()}
+
+
+def test_dropout_is_a_function_of_place_and_pass() -> None:
+    dropout = models.Dropout()
+    x = torch.ones(400, 250)
+    state = dropout.state_dict()["passes"].clone()
+    first, second = dropout(x), dropout(x)
+    assert set(first.unique().tolist()) == {0.0, 2.0}
+    for drawn in (first, second):
+        assert drawn.mean().item() == pytest.approx(1, abs=0.02)
+        assert drawn.mean(0).std().item() == pytest.approx(1 / 20, rel=0.2), "columns differ"
+    assert (first != second).float().mean().item() == pytest.approx(0.5, abs=0.01)
+    dropout.load_state_dict({"passes": state})
+    assert torch.equal(dropout(x), first)
+    assert torch.equal(dropout.eval()(x), x)
 
 
 def test_feature_maps_halve_as_filters_double() -> None:
@@ -98,7 +180,10 @@ def test_state_dict_follows_the_data() -> None:
         ("plain-18", "plain-14 or plain-20"),
         ("resnet-2", "resnet-8"),
         ("resnet20", "resnet-20"),
-        ("vgg-19", "resnet-20"),
+        ("vgg-16", "vgg-19"),
+        ("resnet-21-b", "resnet-20-b or resnet-26-b"),
+        ("plain-20-b", "resnet-20-b"),
+        ("resnet-18-c", "resnet-20-c"),
         ("resnet-020", "resnet-20"),
     ],
 )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from resnet_paper.recipe import PAPER, SETTINGS, learning_rate
+from resnet_paper.recipe import PAPER, SETTINGS, iterations, learning_rate
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,24 @@ def test_settings_hold_out_what_they_say() -> None:
     assert SETTINGS["demo"].dataset == "synthetic"
 
 
-@pytest.mark.parametrize("settings", SETTINGS)
+@pytest.mark.parametrize("settings", set(SETTINGS) - {"10-epochs"})
 def test_milestones_are_in_the_papers_proportion(settings: str) -> None:
     recipe = SETTINGS[settings]
-    assert [2 * m / recipe.iterations for m in recipe.milestones] == [1, 1.5]
+    proportions = [m / recipe.iterations for m in recipe.milestones]
+    assert proportions == pytest.approx([1 / 2, 3 / 4], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "expected"), [(1, 391), (10, 3_907), (50, 19_532), (75, 29_297), (100, 39_063)]
+)
+def test_epochs_in_iterations_of_128_of_50000_images(epochs: int, expected: int) -> None:
+    assert iterations(epochs) == expected
+    assert 0 <= expected * 128 - epochs * 50_000 < 128
+
+
+def test_the_epochs_settings() -> None:
+    recipe = SETTINGS["100-epochs"]
+    assert (recipe.iterations, recipe.milestones) == (39_063, (19_532, 29_297))
+    assert learning_rate(recipe, 19_531) == 0.1
+    assert learning_rate(recipe, 19_532) == 0.01
+    assert learning_rate(SETTINGS["10-epochs"], 3_906) == 0.1

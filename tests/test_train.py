@@ -357,3 +357,28 @@ def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(tmp_path: Path, left_a
     assert "the same command goes on from there" in output
     assert "Traceback" not in output
     assert_same_result(resumed(tmp_path), left_alone)
+
+
+def test_a_new_network_is_one_entry_and_dropout_goes_on_as_if_not_interrupted(
+    tmp_path: Path, recipe: Recipe, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def small() -> torch.nn.Module:
+        flat = torch.nn.Flatten()
+        return torch.nn.Sequential(flat, models.Dropout(), torch.nn.Linear(3 * 32 * 32, 10))
+
+    monkeypatch.setitem(models.NETWORKS, "small", small)
+    cut, whole = (Run(tmp_path / name, "tiny", "small", 0) for name in ("cut", "whole"))
+    interrupted(cut, recipe, dataset, at=5)
+    assert_same_result(complete(cut, recipe, dataset), complete(whole, recipe, dataset))
+
+
+def test_a_field_newer_than_a_record_has_its_default(
+    tmp_path: Path, recipe: Recipe, dataset: Dataset
+) -> None:
+    run = complete(Run(tmp_path, "tiny", "plain-8", 0), recipe, dataset)
+    record = run.record()
+    del record["recipe"]["normalisation"]
+    run.write_record(record)
+    assert run.finished_by(recipe)
+    with pytest.raises(UserError, match="normalisation per-pixel mean, not channels"):
+        run.finished_by(replace(recipe, normalisation="channels"))
