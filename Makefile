@@ -12,6 +12,7 @@ NETWORK      ?= resnet-20
 DEVICE       ?= auto
 PRECISION    ?= auto
 KILLS        ?= 50
+DEPTH        ?= 20
 CONCURRENT   ?= 0
 
 BIN  := .venv/bin
@@ -23,17 +24,20 @@ NETS  = $(if $(DEPTHS),--depths "$(DEPTHS)")
 PLAIN = $(if $(PLAIN_DEPTHS),--plain-depths "$(PLAIN_DEPTHS)")
 
 .NOTPARALLEL:
-.PHONY: help demo test faults lint table6 fig6 fig7 train figures bench clean
+.PHONY: help demo test faults lint table6 fig6 fig7 claims train figures \
+	shortcuts compare table1 bench clean
 
 help:  ## this list
 	@echo "Targets:"
 	@sed -n 's/^\([a-z0-9]*\):.*##/  \1:/p' $(firstword $(MAKEFILE_LIST))
 	@echo "Variables (make TARGET NAME=VALUE):"
-	@echo "  SETTINGS      paper, paper-45k, tiny or demo                    ($(SETTINGS))"
+	@echo "  SETTINGS      paper, paper-45k, tiny, demo; of compare:"
+	@echo "                100-epochs, 10-epochs, tiny-epochs                ($(SETTINGS))"
 	@echo "  DEPTHS        residual nets of table6 and fig6: 6n+2            ($(or $(DEPTHS),20 32 44 56 110))"
 	@echo "  PLAIN_DEPTHS  plain nets of fig6                                ($(or $(PLAIN_DEPTHS),20 32 44 56))"
 	@echo "  SEEDS         how many runs of each network, from seed 0        ($(SEEDS))"
-	@echo "  NETWORK SEED  the run of train                                  ($(NETWORK) $(SEED))"
+	@echo "  NETWORK SEED  the run of train; NETWORK: fig6's precise BN      ($(NETWORK) $(SEED))"
+	@echo "  DEPTH         of the three nets of shortcuts                    ($(DEPTH))"
 	@echo "  DATA_DIR      where CIFAR-10 is, or is downloaded to            ($(DATA_DIR))"
 	@echo "  RUNS          where runs are recorded                           ($(RUNS))"
 	@echo "  DEVICE        auto, cpu or cuda                                 ($(DEVICE))"
@@ -46,7 +50,7 @@ table6: .venv/ready  ## Table 6: trains what is missing of DEPTHS, then writes t
 	$(BIN)/python experiments/table6.py $(STUDY) $(NETS)
 
 fig6: .venv/ready  ## Figure 6: trains what is missing of DEPTHS and PLAIN_DEPTHS, then draws
-	$(BIN)/python experiments/fig6.py $(STUDY) $(NETS) $(PLAIN)
+	$(BIN)/python experiments/fig6.py $(STUDY) $(NETS) $(PLAIN) --network "$(NETWORK)"
 
 fig7: .venv/ready  ## Figure 7: trains what is missing of its five nets, measures responses, draws
 	$(BIN)/python experiments/fig7.py $(STUDY)
@@ -56,12 +60,23 @@ train: .venv/ready  ## one run: NETWORK from SEED
 		--network "$(NETWORK)" --seed "$(SEED)"
 
 figures: .venv/ready  ## everything that can be drawn from what is recorded; trains nothing
-	$(BIN)/python experiments/table6.py $(WHERE) --draw-only
-	$(BIN)/python experiments/fig6.py $(WHERE) --draw-only
-	$(BIN)/python experiments/fig7.py $(WHERE) --draw-only
+	PYTHONPATH=. $(BIN)/python experiments/figures.py $(WHERE)
+
+claims: .venv/ready  ## section 4.2's claims, checked on what is recorded; trains nothing
+	$(BIN)/python experiments/claims.py $(WHERE)
+
+shortcuts: .venv/ready  ## shortcut options A, B and C at one DEPTH: trains what is missing, tabulates
+	$(BIN)/python experiments/shortcuts.py $(STUDY) --depth "$(DEPTH)"
+
+compare: SETTINGS = 100-epochs
+compare: .venv/ready  ## ResNet-18 beside VGG-19; SETTINGS=10-epochs: SimpleCNN beside ResNet-18
+	$(BIN)/python experiments/compare.py $(STUDY)
+
+table1: .venv/ready  ## multiply-adds of the ImageNet networks, counted, beside the paper's
+	$(BIN)/python experiments/table1.py
 
 demo: SETTINGS = demo
-demo: table6 fig6 fig7  ## the whole study in a few minutes, on synthetic images: figures/demo/
+demo: table6 fig6 fig7 claims  ## the whole study in a few minutes, on synthetic images: figures/demo/
 
 test: .venv/ready  ## all tests, then format, lint and types
 	$(BIN)/python -m pytest

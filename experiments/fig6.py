@@ -2,7 +2,7 @@
 
 import click
 
-from resnet_paper import figures, paper, study
+from resnet_paper import figures, paper, study, tables
 
 
 @click.command()
@@ -10,13 +10,27 @@ from resnet_paper import figures, paper, study
 @study.options
 @click.option("--depths", default=paper.RESNET_DEPTHS, callback=study.depths("resnet"))
 @click.option("--plain-depths", default=paper.PLAIN_DEPTHS, callback=study.depths("plain"))
-def main(study: study.Study, depths: list[str], plain_depths: list[str]) -> None:
-    """Train the plain and residual nets that are missing, then draw the paper's Figure 6."""
+@click.option(
+    "--network", default="resnet-20", help="The net whose moving and precise BN are compared."
+)
+def main(study: study.Study, depths: list[str], plain_depths: list[str], network: str) -> None:
+    """Train the plain and residual nets that are missing, then draw the paper's Figure 6.
+
+    Also with precise BN, with the paper's curves behind ours, and how far ours are from them.
+    """
     networks = plain_depths + depths
     study.complete(study.runs_of(networks))
     runs = study.recorded() if study.draw_only else study.recorded(networks)
-    figure = figures.figure6(runs, study.settings, study.caveat)
-    figures.save(figure, study.output / "figure6")
+    of_study = {"settings": study.settings, "caveat": study.caveat}
+    figures.save(figures.figure6(runs, **of_study), study.output / "figure6")
+    precise = figures.figure6(runs, **of_study, test=figures.PRECISE)
+    figures.save(precise, study.output / "figure6_precise")
+    panel = figures.precise_bn(runs, network, **of_study)
+    figures.save(panel, study.output / "precise_bn")
+    if study.recipe.iterations == paper.ITERATIONS:
+        beside = figures.figure6(runs, **of_study, beside_paper=True)
+        figures.save(beside, study.output / "figure6_paper")
+        click.echo(tables.save_distances(runs, study.output, study.caveat))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import click
 
-from resnet_paper import figures, paper, study
+from resnet_paper import figures, paper, study, tables
 
 
 @click.command()
@@ -16,8 +16,9 @@ def main(study: study.Study) -> None:
         from resnet_paper.responses import record_missing  # torch, which drawing does not need
 
         record_missing(study)
-    figure = figures.figure7(study.recorded(networks), study.caveat)
-    figures.save(figure, study.output / "figure7")
+    runs = study.recorded(networks)
+    figures.save(figures.figure7(runs, study.caveat), study.output / "figure7")
+    click.echo(tables.save_responses(runs, study.output, study.caveat))
 
 
 if __name__ == "__main__":

@@ -10,9 +10,15 @@ from resnet_paper import paper, study, tables
 @study.options
 @click.option("--depths", "networks", default=paper.RESNET_DEPTHS, callback=study.depths("resnet"))
 def main(study: study.Study, networks: list[str]) -> None:
-    """Train the ResNets that are missing, then write the paper's Table 6 beside ours."""
+    """Train the ResNets that are missing, then write the paper's Table 6 beside ours.
+
+    Beside it, of what is recorded, the plain nets in the same form, and others' reproductions.
+    """
     study.complete(study.runs_of(networks))
-    click.echo(tables.save_table6(study.recorded(), study.output, study.caveat))
+    runs = study.recorded()
+    click.echo(tables.save_table6(runs, study.output, study.caveat))
+    click.echo(tables.save_plain(runs, study.output, study.caveat))
+    click.echo(tables.save_reproductions(runs, study.recipe, study.output, study.caveat))
 
 
 if __name__ == "__main__":

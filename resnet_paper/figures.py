@@ -1,10 +1,12 @@
-"""Figures 6 and 7, drawn from the files of the recorded runs."""
+"""Figures 6 and 7 and what stands beside them, drawn from the files of the recorded runs."""
 
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +18,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from resnet_paper import paper
-from resnet_paper.recipe import SETTINGS
+from resnet_paper.recipe import SETTINGS, Recipe
 from resnet_paper.runs import Run, write
 
 PALETTE = sns.color_palette("colorblind")
-COLOURS = dict(zip((20, 32, 44, 56, 110, 1202), (*PALETTE[:5], PALETTE[7]), strict=True))
+COLOURS = dict(zip((20, 32, 44, 56, 110, 1202), (*PALETTE[:5], PALETTE[9]), strict=True))
 DEEPEST = ("resnet-110", "resnet-1202")
 TEST = "test_error"
+PRECISE = "test_error_precise"
 TRAIN = "train_error_clean"
+DASHED: Any = (0, (3, 1.5))
 
 
 @contextmanager
@@ -43,25 +47,22 @@ def style() -> Iterator[None]:
         yield
 
 
-def kind_and_depth(network: str) -> tuple[str, int]:
-    kind, _, depth = network.partition("-")
-    return kind, int(depth)
-
-
-def title(network: str) -> str:
-    """ "plain-20", "ResNet-20", as the paper writes them."""
-    return network.replace("resnet", "ResNet")
+def depth(network: str) -> int | None:
+    """The layers of one of section 4.2's nets, "plain-D" or "resnet-D"; None of any other."""
+    match = re.fullmatch(r"(?:plain|resnet)-(\d+)", network)
+    return int(match[1]) if match and int(match[1]) % 6 == 2 else None
 
 
 def colour(network: str) -> tuple[float, float, float]:
-    depth = kind_and_depth(network)[1]
-    return COLOURS.get(depth) or PALETTE[depth % len(PALETTE)]
+    layers = depth(network) or len(network)
+    return COLOURS.get(layers) or PALETTE[layers % len(PALETTE)]
 
 
 def by_network(runs: Iterable[Run]) -> dict[str, list[Run]]:
-    """Runs grouped by network, shallow ones first."""
+    """The runs of section 4.2's nets grouped by network, shallow ones first."""
     groups: dict[str, list[Run]] = {}
-    for run in sorted(runs, key=lambda run: (kind_and_depth(run.network)[1], run)):
+    of_section = [run for run in runs if depth(run.network)]
+    for run in sorted(of_section, key=lambda run: (depth(run.network), run)):
         groups.setdefault(run.network, []).append(run)
     return groups
 
@@ -69,14 +70,21 @@ def by_network(runs: Iterable[Run]) -> dict[str, list[Run]]:
 def curves(runs: Sequence[Run]) -> pd.DataFrame:
     """The curves of a network's runs: for each error the mean, min and max at each iteration."""
     table = pd.concat(run.curve() for run in runs)
-    return table.groupby("iteration")[[TRAIN, TEST]].agg(["mean", "min", "max"])
+    return table.groupby("iteration")[[TRAIN, TEST, PRECISE]].agg(["mean", "min", "max"])
 
 
-def figure6(runs: Iterable[Run], settings: str, caveat: str = "") -> Figure | None:
+def figure6(
+    runs: Iterable[Run],
+    settings: str,
+    caveat: str = "",
+    test: str = TEST,
+    beside_paper: bool = False,
+) -> Figure | None:
     """Figure 6: training (thin, dashed) and test error (bold) of plain nets, ResNets, 110 and 1202.
 
     A line is the mean of the recorded seeds, a band reaches from the least to the greatest.
-    None where there is nothing to draw.
+    test: the column of the test error, TEST or PRECISE. beside_paper: the paper's own curves behind
+    ours, in grey. None where there is nothing to draw.
     """
     groups = by_network(runs)
     plain = {name: group for name, group in groups.items() if name.startswith("plain")}
@@ -90,46 +98,106 @@ def figure6(runs: Iterable[Run], settings: str, caveat: str = "") -> Figure | No
     panels = [(name, networks) for name, networks in named.items() if networks]
     if not panels:
         return None
+    legend = ["bold: test error" + (", precise BN" if test == PRECISE else "")]
+    legend.append("dashed: training error, without augmentation")
+    legend += ["grey: the paper's"] * beside_paper
     with style():
         figure = Figure(figsize=(0.4 + 3.3 * len(panels), 2.9), layout="constrained")
         for axes, (name, networks) in zip(
             figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
         ):
-            error_panel(axes, {n: curves(group) for n, group in networks.items()}, settings)
+            if beside_paper:
+                for network in networks:
+                    draw_papers(axes, network)
+            tables = {network: curves(group) for network, group in networks.items()}
+            error_panel(axes, tables, settings, test)
             axes.set_title(name)
-        figure.supxlabel(
-            f"bold: test error; dashed: training error, without augmentation\n{caveat}".strip(),
-            fontsize=7,
-            color="0.3",
-        )
+        footnote(figure, "; ".join(legend), caveat)
     return figure
 
 
-def error_panel(axes: Axes, networks: Mapping[str, pd.DataFrame], settings: str) -> None:
-    """Error curves of some networks; `networks` holds the tables of `curves`."""
+def footnote(figure: Figure, legend: str, caveat: str) -> None:
+    """How to read a figure, and what it must say of itself."""
+    figure.supxlabel(f"{legend}\n{caveat}".strip(), fontsize=7, color="0.3")
+
+
+def draw_papers(axes: Axes, network: str, training: bool = True) -> None:
+    """The paper's curves of a network, as read off Figure 6, in grey."""
+    papers = paper.figure6_curves()
+    own = papers[papers["network"] == network]
+    x = own["iteration"] / 1e4
+    axes.plot(x, own["test_error"], color="0.55", lw=1.2, zorder=1.5)
+    if training:
+        axes.plot(x, own["train_error"], color="0.55", lw=0.7, ls=DASHED, zorder=1.5)
+
+
+def precise_bn(runs: Iterable[Run], network: str, settings: str, caveat: str = "") -> Figure | None:
+    """One network's test error by BN's moving averages and by precise BN, over each other.
+
+    Behind them the paper's curve, where it has one of this length. None without a run.
+    """
+    own = [run for run in runs if run.network == network]
+    if not own:
+        return None
+    table = curves(own)
     recipe = SETTINGS[settings]
-    scale = 1e4 if recipe.iterations >= 1e4 else 1
-    top = 20 if settings.startswith("paper") else 100
+    scale = iteration_scale(settings)
+    with style():
+        figure = Figure(figsize=(3.7, 2.9), layout="constrained")
+        axes = figure.subplots()
+        if scale > 1:
+            draw_papers(axes, network, training=False)
+        for error, look in (
+            (TEST, {"color": PALETTE[0], "label": "moving averages"}),
+            (PRECISE, {"color": PALETTE[3], "label": "precise BN"}),
+        ):
+            axes.plot(table.index / scale, table[error]["mean"], lw=1.4, **look)
+        frame(axes, settings, recipe)
+        if scale > 1:
+            axes.plot([], [], color="0.55", lw=1.2, label="the paper")
+        axes.set(title=f"{paper.title(network)}: test error", ylabel="error (%)")
+        axes.legend(frameon=False, fontsize=7)
+        if caveat:
+            footnote(figure, caveat, "")
+    return figure
+
+
+def iteration_scale(settings: str) -> float:
+    """What a figure's iterations are divided by: 1e4, as in the paper, where there are as many."""
+    return 1e4 if SETTINGS[settings].iterations >= 1e4 else 1
+
+
+def error_panel(
+    axes: Axes, networks: Mapping[str, pd.DataFrame], settings: str, test: str = TEST
+) -> None:
+    """Error curves of some networks; `networks` holds the tables of `curves`."""
+    scale = iteration_scale(settings)
     for name, table in networks.items():
         x = table.index / scale
-        for error, look in ((TRAIN, {"lw": 0.8, "ls": (0, (3, 1.5))}), (TEST, {"lw": 1.8})):
+        for error, look in ((TRAIN, {"lw": 0.8, "ls": DASHED}), (test, {"lw": 1.8})):
             axes.plot(x, table[error]["mean"], color=colour(name), **look)
             axes.fill_between(
                 x, table[error]["min"], table[error]["max"], color=colour(name), alpha=0.2, lw=0
             )
+    frame(axes, settings, SETTINGS[settings])
+    finals = {name: table[test]["mean"].iloc[-1] for name, table in networks.items()}
+    label_right(axes, {f"{paper.title(n)}  {error:.2f}": (error, n) for n, error in finals.items()})
+
+
+def frame(axes: Axes, settings: str, recipe: Recipe) -> None:
+    """Figure 6's axes, ticks and grid, and a line where the learning rate falls."""
+    scale, as_in_paper = iteration_scale(settings), settings.startswith("paper")
     axes.set(
         xlim=(0, recipe.iterations / scale),
-        ylim=(0, top),
+        ylim=(0, 20 if as_in_paper else 100),
         xlabel="iter. (1e4)" if scale > 1 else "iter.",
         ylabel="error (%)",
-        yticks=paper.FIGURE6_ERROR_TICKS if top == 20 else range(0, 101, 20),
+        yticks=paper.FIGURE6_ERROR_TICKS if as_in_paper else range(0, 101, 20),
     )
-    for height in paper.FIGURE6_GRID if top == 20 else (20, 40, 60, 80):
+    for height in paper.FIGURE6_GRID if as_in_paper else (20, 40, 60, 80):
         axes.axhline(height, color="0.7", lw=0.6, ls="--", zorder=0)
     for milestone in recipe.milestones:
         axes.axvline(milestone / scale, color="0.85", lw=0.6, zorder=0)
-    finals = {name: table[TEST]["mean"].iloc[-1] for name, table in networks.items()}
-    label_right(axes, {f"{title(n)}  {error:.2f}": (error, n) for n, error in finals.items()})
 
 
 def label_right(axes: Axes, labels: Mapping[str, tuple[float, str]]) -> None:
@@ -176,24 +244,38 @@ def spread(heights: Sequence[float], gap: float) -> list[float]:
     return [mean + index * gap for index, mean in enumerate(means)]
 
 
-def figure7(runs: Iterable[Run], caveat: str = "") -> Figure | None:
+def figure7(
+    runs: Iterable[Run], caveat: str = "", own: Mapping[str, pd.DataFrame] | None = None
+) -> Figure | None:
     """Figure 7: stds of layer responses in the layers' order (top) and ranked (bottom).
 
-    One run of each network, of the lowest seed that has responses. None where none has.
+    One run of each network, of the lowest seed that has responses; own: tables of responses of the
+    user's own weights, by what they are called. None where there are no responses.
     """
-    tables = {}
+    tables: dict[str, pd.DataFrame] = {}
     for name, group in by_network(runs).items():
         recorded = [table for run in group if (table := run.responses()) is not None]
         if recorded:
-            tables[name] = recorded[0]["std"].to_numpy()
+            tables[name] = recorded[0]
+    looks = {
+        name: {
+            "color": colour(name),
+            "ls": DASHED if name.startswith("plain") else "-",
+            "label": paper.title(name),
+        }
+        for name in tables
+    }
+    for name, table in (own or {}).items():
+        tables[name] = table
+        looks[name] = {"color": "black", "ls": ":", "label": name}
     if not tables:
         return None
     with style():
         figure = Figure(figsize=(5.2, 4.2), layout="constrained")
         original, ranked = figure.subplots(2, 1)
-        for name, stds in tables.items():
-            dashes = (0, (3, 1.5)) if name.startswith("plain") else "-"
-            look = {"color": colour(name), "ls": dashes, "lw": 1.2, "label": title(name)}
+        for order, (name, table) in enumerate(tables.items()):
+            stds = table["std"]
+            look = {"lw": 1.2, "zorder": 3 - order / 100, **looks[name]}  # deep nets behind
             original.plot(range(1, len(stds) + 1), stds, **look)
             ranked.plot(range(1, len(stds) + 1), sorted(stds, reverse=True), **look)
         original.set(xlabel="layer index (original)", title="standard deviations of responses")
@@ -202,6 +284,38 @@ def figure7(runs: Iterable[Run], caveat: str = "") -> Figure | None:
         for axes in (original, ranked):
             axes.set(ylabel="std", xlim=(0, deepest + 1), ylim=(0, None))
         original.legend(frameon=False, ncols=2, fontsize=7)
+    return figure
+
+
+def comparison(runs: Iterable[Run], settings: str, caveat: str = "") -> Figure | None:
+    """Loss and accuracy of each run, in training (dashed) and on the test images (bold), by epoch.
+
+    None where there is nothing to draw.
+    """
+    runs = list(runs)
+    if not runs:
+        return None
+    recipe = SETTINGS[settings]
+    with style():
+        figure = Figure(figsize=(6.6, 2.9), layout="constrained")
+        loss, accuracy = figure.subplots(1, 2)
+        for run, shade in zip(runs, cycle(PALETTE)):
+            table = run.curve()
+            epochs = table["iteration"] * recipe.batch_size / recipe.train_images
+            for axes, train, test in (
+                (loss, table["train_loss"], table["test_loss"]),
+                (accuracy, 100 - table["train_error"], 100 - table["test_error"]),
+            ):
+                axes.plot(epochs, train, color=shade, lw=0.8, ls=DASHED)
+                label = f"{paper.title(run.network)}, seed {run.seed}"
+                axes.plot(epochs, test, color=shade, lw=1.6, label=label)
+        loss.set(ylabel="loss (nats)", ylim=(0, 3))  # guessing costs log(10) = 2.3
+        accuracy.set(ylabel="accuracy (%)", ylim=(0, 100))
+        for axes in (loss, accuracy):
+            axes.set(xlabel="epoch", xlim=(0, None))
+        loss.legend(frameon=False, fontsize=7, loc="upper right")
+        legend = "bold: test images; dashed: training, mean over augmented mini-batches"
+        footnote(figure, legend, caveat)
     return figure
 
 

@@ -5,7 +5,18 @@ Facts only. Errors are percentages of the CIFAR-10 test set, with data augmentat
 
 from __future__ import annotations
 
+from functools import cache
+from pathlib import Path
 from typing import NamedTuple
+
+import pandas as pd
+
+
+def title(network: str) -> str:
+    """A network's name as it is written: "plain-20", "ResNet-20", "VGG-19", "SimpleCNN"."""
+    for name, written in (("resnet", "ResNet"), ("vgg", "VGG"), ("simple-cnn", "SimpleCNN")):
+        network = network.replace(name, written)
+    return network
 
 
 class Result(NamedTuple):
@@ -17,6 +28,13 @@ class Result(NamedTuple):
     error: float
     mean: float | None = None
     std: float | None = None
+
+    @property
+    def network(self) -> str | None:
+        """The name of our network, where it is one of ours."""
+        return (
+            f"{self.method.lower()}-{self.layers}" if self.method in ("ResNet", "Plain") else None
+        )
 
 
 TABLE6 = (
@@ -34,7 +52,36 @@ TABLE6 = (
     Result("ResNet", 1202, "19.4M", 7.93),
 )
 
-# Figure 6: what is drawn by default, and its axes.
+
+@cache
+def figure6_curves() -> pd.DataFrame:
+    """Figure 6's curves as read off it: network, iteration, test_error, train_error (%).
+
+    A row each 1,000 iterations; NaN where a curve is hidden or off the scale. Good to about 0.05
+    where the curves are flat, less so where they are steep.
+    """
+    return pd.read_csv(Path(__file__).with_name("paper_figure6.csv"))
+
+
+def plain_results() -> tuple[Result, ...]:
+    """The plain nets in the form of Table 6: their last test errors, as read off Figure 6.
+
+    Of plain-110 the figure says no more than that its error is above PLAIN_110_ABOVE.
+    """
+    curves = figure6_curves()
+    last = curves[curves["iteration"] == curves["iteration"].max()].set_index("network")
+    resnets = [result for result in TABLE6 if result.method == "ResNet"]
+    return tuple(
+        Result("Plain", layers, parameters, last["test_error"].get(f"plain-{layers}", float("nan")))
+        for _, layers, parameters, *_ in resnets
+        if layers is not None and layers <= 110
+    )
+
+
+PLAIN_110_ABOVE = 60.0
+
+# Figure 6: its length, what is drawn by default, and its axes.
+ITERATIONS = 64_000
 RESNET_DEPTHS = "20 32 44 56 110"
 PLAIN_DEPTHS = "20 32 44 56"
 FIGURE6_ERROR_TICKS = (0, 5, 10, 20)
@@ -48,3 +95,84 @@ TABLE1_MULTIPLY_ADDS = {18: 1.8e9, 34: 3.6e9, 50: 3.8e9, 101: 7.6e9, 152: 11.3e9
 
 # Table 3: ResNet-34 on ImageNet's validation images, top-1 error, by shortcut option.
 TABLE3_TOP1 = {"A": 25.03, "B": 24.52, "C": 24.19}
+
+
+class Below(NamedTuple):
+    """What a claim compares: a quantity of one network is below that of another, or a number."""
+
+    quantity: str  # "test error", "training error" (both %) or "mean response"
+    smaller: str | float
+    greater: str | float
+
+
+class Claim(NamedTuple):
+    """A sentence of section 4.2 that can be checked: it holds if all its comparisons do."""
+
+    words: str
+    where: str
+    comparisons: tuple[Below, ...]
+
+
+CLAIMS = (
+    Claim(
+        "Deeper plain nets have higher training error",
+        "Figure 6, left",
+        (Below("training error", "plain-20", "plain-56"),),
+    ),
+    Claim(
+        "Deeper plain nets have higher test error",
+        "Figure 6, left",
+        (Below("test error", "plain-20", "plain-56"),),
+    ),
+    Claim(
+        "The error of plain-110 is above 60%",
+        "Figure 6, caption",
+        (
+            Below("training error", PLAIN_110_ABOVE, "plain-110"),
+            Below("test error", PLAIN_110_ABOVE, "plain-110"),
+        ),
+    ),
+    Claim(
+        "Deeper ResNets have lower test error",
+        "Table 6; Figure 6, middle",
+        tuple(
+            Below("test error", f"resnet-{deeper}", f"resnet-{depth}")
+            for depth, deeper in ((20, 32), (32, 44), (44, 56), (56, 110))
+        ),
+    ),
+    Claim(
+        "ResNets have lower test error than plain nets of the same depth",
+        "Figure 6, left and middle",
+        tuple(
+            Below("test error", f"resnet-{depth}", f"plain-{depth}") for depth in (20, 32, 44, 56)
+        ),
+    ),
+    Claim(
+        "ResNet-110 converges after warming up: it fits the training images better than ResNet-56",
+        "section 4.2; Figure 6, middle",
+        (Below("training error", "resnet-110", "resnet-56"),),
+    ),
+    Claim(
+        "ResNet-1202 has a training error below 0.1%",
+        "section 4.2",
+        (Below("training error", "resnet-1202", 0.1),),
+    ),
+    Claim(
+        "ResNet-1202 has a higher test error than ResNet-110",
+        "section 4.2; Table 6",
+        (Below("test error", "resnet-110", "resnet-1202"),),
+    ),
+    Claim(
+        "ResNets have smaller responses than plain nets",
+        "Figure 7",
+        tuple(Below("mean response", f"resnet-{depth}", f"plain-{depth}") for depth in (20, 56)),
+    ),
+    Claim(
+        "Deeper ResNets have smaller responses",
+        "Figure 7",
+        (
+            Below("mean response", "resnet-56", "resnet-20"),
+            Below("mean response", "resnet-110", "resnet-56"),
+        ),
+    ),
+)

@@ -95,5 +95,19 @@ SETTINGS = {
     "demo": replace(TINY, dataset="synthetic"),
     "100-epochs": EPOCHS_100,
     "10-epochs": replace(EPOCHS_100, iterations=iterations(10), milestones=()),
-    "tiny-epochs": replace(TINY, weight_decay=5e-4, normalisation="channels"),
+    "tiny-epochs": replace(
+        TINY,
+        iterations=48,
+        milestones=(24, 36),
+        weight_decay=5e-4,
+        normalisation="channels",
+        measure_every=12,
+    ),
+}
+
+# The networks that `make compare` sets beside each other, by settings.
+COMPARED = {
+    "100-epochs": ("resnet-18", "vgg-19"),
+    "10-epochs": ("simple-cnn", "resnet-18"),
+    "tiny-epochs": ("simple-cnn", "resnet-18", "vgg-19"),
 }

@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from resnet_paper import data, figures, models, paper, study
+from resnet_paper import data, figures, models, paper, study, tables
 from resnet_paper.data import Images, Normalisation
 from resnet_paper.errors import UserError
 
@@ -139,7 +139,7 @@ def record_missing(study: study.Study) -> None:
 @click.option("--weights", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--network", help="The network that --weights are of, as in resnet-20.")
 def main(study: study.Study, weights: Path | None, network: str | None) -> None:
-    """Figure 7, from the recorded weights of its five networks; or the responses of any weights."""
+    """Figure 7, from the recorded weights of its five networks; or of any weights, beside these."""
     if (weights is None) != (network is None):
         raise click.UsageError("--weights and --network go together")
     if weights is not None and network is not None:
@@ -149,6 +149,9 @@ def main(study: study.Study, weights: Path | None, network: str | None) -> None:
         table = response_stds(loaded, dataset.test, Normalisation.of(dataset.train, study.recipe))
         click.echo(table.to_string(index=False))
         click.echo(f"{network}: mean over {len(table)} layers {table['std'].mean():.3f}")
+        recorded = study.recorded(paper.FIGURE7_NETWORKS)
+        figure = figures.figure7(recorded, study.caveat, {f"{network}, {weights.name}": table})
+        figures.save(figure, study.output / "figure7_own")
         return
     record_missing(study)
     recorded = study.recorded(paper.FIGURE7_NETWORKS)
@@ -156,6 +159,7 @@ def main(study: study.Study, weights: Path | None, network: str | None) -> None:
         if not any(run.network == name for run in recorded):
             click.echo(f"{name} is not recorded: make train {study.in_make} NETWORK={name}")
     figures.save(figures.figure7(recorded, study.caveat), study.output / "figure7")
+    click.echo(tables.save_responses(recorded, study.output, study.caveat))
 
 
 if __name__ == "__main__":

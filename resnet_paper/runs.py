@@ -11,7 +11,7 @@ import io
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -221,6 +221,28 @@ def recorded(root: Path, settings: str) -> list[Run]:
             if run.finished:
                 runs.append(run)
     return runs
+
+
+SUMMARY = ("test_error", "test_error_precise", "train_error_clean", "val_error", "test_loss")
+
+
+def summary(runs: Iterable[Run]) -> pd.DataFrame:
+    """A row for each finished run: network, seed, parameters, SUMMARY, mean_response, diverged.
+
+    Errors (%) and loss (nats) are those at the last iteration, and NaN where the run diverged, as
+    mean_response (the mean of Figure 7's stds over the layers) is where there are no responses.
+    """
+    rows = []
+    for run in runs:
+        record, responses = run.finished_record(), run.responses()
+        diverged = record.get("diverged") is not None
+        row = {"network": run.network, "seed": run.seed, "parameters": record.get("parameters")}
+        row |= {name: None if diverged else record.get(name) for name in SUMMARY}
+        row["mean_response"] = None if responses is None else responses["std"].mean()
+        rows.append({**row, "diverged": diverged})
+    columns = ["network", "seed", "parameters", *SUMMARY, "mean_response", "diverged"]
+    numbers = dict.fromkeys([*SUMMARY, "mean_response"], float)
+    return pd.DataFrame(rows, columns=columns).astype({**numbers, "diverged": bool})
 
 
 @contextmanager

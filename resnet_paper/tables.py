@@ -1,88 +1,325 @@
-"""Table 6, the paper's numbers beside the measured ones, as Markdown and CSV."""
+"""Tables of the paper's numbers beside the measured ones, as Markdown and CSV."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+from scipy.special import stdtrit
 
-from resnet_paper import paper
-from resnet_paper.runs import Run, write, write_table
+from resnet_paper import paper, reproductions
+from resnet_paper.recipe import Recipe
+from resnet_paper.runs import Run, summary, write, write_table
 
 DASH = "–"
-MEASURED = ("best", "mean", "std", "runs", "diverged")
 
 
-def table6(runs: Iterable[Run]) -> pd.DataFrame:
-    """A row for each row of the paper's Table 6; errors in % of the test images.
+def statistics(values: pd.Series) -> dict[str, float]:
+    """Of the numbers that are there: best (least), mean, sample std, n, 95% interval of the mean.
 
-    ours_*: best, mean, sample standard deviation and number of the recorded runs' errors at their
-    last iteration, and how many runs diverged and have none. difference: our mean minus the paper's
-    mean where it gives one, else its error.
+    The interval is mean ± t(0.975, n - 1) std / sqrt(n), Student's t; NaN for a single number.
     """
-    records = [run.finished_record() for run in runs]
-    rows = []
-    for result in paper.TABLE6:
-        network = f"resnet-{result.layers}" if result.method == "ResNet" else None
-        ours = [record for record in records if record["network"] == network]
-        errors = [record["test_error"] for record in ours if record.get("diverged") is None]
-        measured = pd.Series(errors, dtype=float)
-        expected = result.error if result.mean is None else result.mean
-        rows.append(
-            {
-                **result._asdict(),
-                "ours_best": measured.min(),
-                "ours_mean": measured.mean(),
-                "ours_std": measured.std(),
-                "ours_runs": len(errors),
-                "ours_diverged": len(ours) - len(errors),
-                "difference": measured.mean() - expected,
-            }
-        )
-    return pd.DataFrame(rows).astype({"layers": "Int64"}).round(4)
+    values = values.dropna().astype(float)
+    n, mean, std = len(values), values.mean(), values.std()
+    reach = stdtrit(n - 1, 0.975) * std / math.sqrt(n) if n > 1 else math.nan
+    return {
+        "best": values.min(),
+        "mean": mean,
+        "std": std,
+        "runs": n,
+        "low": mean - reach,
+        "high": mean + reach,
+    }
 
 
-def table6_markdown(table: pd.DataFrame, note: str = "") -> str:
-    """Table 6 in the paper's form: best (mean ± std)."""
-    rows = [
-        {
-            "method": row["method"],
-            "layers": DASH if pd.isna(row["layers"]) else str(row["layers"]),
-            "params": row["parameters"] or DASH,
-            "paper, error (%)": in_words(row["error"], row["mean"], row["std"]),
-            "ours, error (%)": in_words(*(row[f"ours_{name}"] for name in MEASURED)),
-            "difference": DASH if pd.isna(row["difference"]) else f"{row['difference']:+.2f}",
-        }
-        for row in table.to_dict("records")
-    ]
-    return markdown(pd.DataFrame(rows)) + (f"\n{note}\n" if note else "")
-
-
-def in_words(
-    best: float, mean: float | None, std: float | None, runs: int = 0, diverged: int = 0
-) -> str:
-    """ "6.43 (6.61 ± 0.16, n = 5)"; of one run its error; behind it how many runs diverged."""
+def in_words(best: float, mean: float | None, std: float | None, runs: int = 0) -> str:
+    """ "6.43 (6.61 ± 0.16, n = 5)"; a single number as it is; a dash for none."""
     if pd.isna(best):
-        words = DASH
-    elif pd.isna(std):
-        words = f"{best:.2f}"
-    else:
-        count = f", n = {runs}" if runs else ""
-        words = f"{best:.2f} ({mean:.2f} ± {std:.2f}{count})"
-    return f"{words}, {diverged} diverged" if diverged else words
+        return DASH
+    if pd.isna(std):
+        return f"{best:.2f}"
+    count = f", n = {runs}" if runs else ""
+    return f"{best:.2f} ({mean:.2f} ± {std:.2f}{count})"
+
+
+def mean_in_words(values: pd.Series, digits: int = 2) -> str:
+    """ "8.51 ± 0.22", "8.51" of one number, a dash for none."""
+    of = statistics(values)
+    if not of["runs"]:
+        return DASH
+    spread = f" ± {of['std']:.{digits}f}" if of["runs"] > 1 else ""
+    return f"{of['mean']:.{digits}f}{spread}"
+
+
+def number(value: float | None, words: str) -> str:
+    """A number by a format, a dash where there is none."""
+    return DASH if pd.isna(value) else words.format(value)
 
 
 def markdown(table: pd.DataFrame) -> str:
     """A table of strings as Markdown."""
     lines = [list(table.columns), ["---"] * len(table.columns), *table.to_numpy().tolist()]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
+
+
+def save(stem: Path, numbers: pd.DataFrame, words: pd.DataFrame, note: str = "") -> str:
+    """Write a table's numbers as CSV and its words as Markdown, and return the Markdown."""
+    text = markdown(words) + (f"\n{note}\n" if note else "")
+    write_table(stem.with_name(f"{stem.name}.csv"), numbers)
+    write(stem.with_name(f"{stem.name}.md"), text.encode())
+    return text
+
+
+def beside(results: Iterable[paper.Result], runs: Iterable[Run]) -> pd.DataFrame:
+    """A row for each of the paper's results; errors in % of the test images.
+
+    ours_*: `statistics` of the recorded runs' errors at their last iteration, and how many runs
+    diverged and have none; validation_*: of their validation errors. difference: our mean minus
+    the paper's mean where it gives one, else its error.
+    """
+    recorded = summary(runs)
+    rows = []
+    for result in results:
+        ours = recorded[recorded["network"] == result.network]
+        test, validation = statistics(ours["test_error"]), statistics(ours["val_error"])
+        expected = result.error if result.mean is None else result.mean
+        rows.append(
+            {
+                **result._asdict(),
+                **{f"ours_{name}": value for name, value in test.items()},
+                "ours_diverged": ours["diverged"].sum(),
+                "validation_mean": validation["mean"],
+                "validation_std": validation["std"],
+                "difference": test["mean"] - expected,
+            }
+        )
+    return pd.DataFrame(rows).astype({"layers": "Int64"}).round(4)
+
+
+def beside_in_words(table: pd.DataFrame, papers: str = "paper, error (%)") -> pd.DataFrame:
+    """What `beside` gives in the paper's form, best (mean ± std), and what there is besides."""
+
+    def cells(row: dict[Any, Any]) -> dict[str, str]:
+        ours = in_words(*(row[f"ours_{name}"] for name in ("best", "mean", "std", "runs")))
+        diverged = f", {row['ours_diverged']} diverged" if row["ours_diverged"] else ""
+        interval = number(row["ours_low"], "{:.2f}") + " to " + number(row["ours_high"], "{:.2f}")
+        validation = in_words(row["validation_mean"], row["validation_mean"], None)
+        spread = number(row["validation_std"], " ± {:.2f}").removeprefix(DASH)
+        return {
+            "method": row["method"],
+            "layers": number(row["layers"], "{}"),
+            "params": row["parameters"] or DASH,
+            papers: in_words(row["error"], row["mean"], row["std"]),
+            "ours, error (%)": ours + diverged,
+            "95% interval of the mean": interval if row["ours_runs"] > 1 else DASH,
+            "ours, validation (%)": validation + spread,
+            "difference": number(row["difference"], "{:+.2f}"),
+        }
+
+    words = pd.DataFrame([cells(row) for row in table.to_dict("records")])
+    return without_empty(words, ["95% interval of the mean", "ours, validation (%)"])
+
+
+def without_empty(words: pd.DataFrame, optional: Iterable[str]) -> pd.DataFrame:
+    """A table without those of its optional columns that are all dashes."""
+    return words.drop(columns=[name for name in optional if (words[name] == DASH).all()])
 
 
 def save_table6(runs: Iterable[Run], folder: Path, note: str = "") -> str:
-    """Write table6.csv and table6.md into a folder; return the Markdown."""
-    table = table6(runs)
-    text = table6_markdown(table, note)
-    write_table(folder / "table6.csv", table)
-    write(folder / "table6.md", text.encode())
-    return text
+    """Write the paper's Table 6 beside ours into a folder; return its Markdown."""
+    table = beside(paper.TABLE6, runs)
+    return save(folder / "table6", table, beside_in_words(table), note)
+
+
+def save_plain(runs: Iterable[Run], folder: Path, note: str = "") -> str:
+    """Write Table 6's counterpart for plain nets, whose errors stand in Figure 6 alone."""
+    table = beside(paper.plain_results(), runs)
+    words = beside_in_words(table, "paper, read off Figure 6 (%)")
+    words.loc[words["layers"] == "110", words.columns[3]] = f"above {paper.PLAIN_110_ABOVE:.0f}"
+    return save(folder / "plain", table, words, note)
+
+
+def save_reproductions(runs: Iterable[Run], recipe: Recipe, folder: Path, note: str = "") -> str:
+    """Write the paper's, our and others' errors side by side, each with its protocol."""
+    recorded = summary(runs)
+    papers = {
+        result.network: f"{result.error:.2f}"
+        if result.mean is None
+        else f"{result.mean:.2f} ± {result.std:.2f}"
+        for result in (*paper.TABLE6, *paper.plain_results())
+        if result.network and not pd.isna(result.error)
+    }
+    networks = list(papers)
+    ours = {
+        name: mean_in_words(recorded.loc[recorded["network"] == name, "test_error"])
+        for name in networks
+    }
+    length = f"{recipe.train_images:,} images, {recipe.iterations:,} iterations, last iteration"
+    rows = [
+        ("the paper", "plain nets: read off Figure 6", papers),
+        ("ours", f"{length}, mean over the recorded runs", ours),
+        *reproductions.REPRODUCTIONS,
+    ]
+    words = pd.DataFrame(
+        [
+            {
+                "who": who,
+                **{paper.title(name): errors.get(name, DASH) for name in networks},
+                "protocol": protocol,
+            }
+            for who, protocol, errors in rows
+        ]
+    )
+    return save(folder / "reproductions", words, words, note)
+
+
+HALF_TIME = 32_000  # where the learning rate falls first, and the curves become flat
+DISTANCES = {  # ours: the paper's curve that it is compared with, and what it is called
+    "test_error": ("test_error", "test"),
+    "test_error_precise": ("test_error", "test, precise BN"),
+    "train_error_clean": ("train_error", "training, without augmentation"),
+    "train_error": ("train_error", "training, mini-batches"),
+}
+
+
+def distances(runs: Iterable[Run]) -> pd.DataFrame:
+    """How far the mean curve of each network's runs is from the paper's, in points of error.
+
+    A row (network, runs, error, until_32k, after_32k) for each of DISTANCES: means of the absolute
+    differences over those of Figure 6's points that can be read, until and after iteration 32,000.
+    """
+    recorded, rows = list(runs), []
+    for network, theirs in paper.figure6_curves().groupby("network", sort=False):
+        own = [run for run in recorded if run.network == network]
+        curves = [run.curve() for run in own if run.finished_record().get("diverged") is None]
+        if not curves:
+            continue
+        ours = pd.concat(curves).groupby("iteration").mean()
+        theirs = theirs.set_index("iteration")
+        for name, (papers_name, _) in DISTANCES.items():
+            apart = (ours[name] - theirs[papers_name]).abs()
+            rows.append(
+                {
+                    "network": network,
+                    "runs": len(curves),
+                    "error": name,
+                    "until_32k": apart[apart.index <= HALF_TIME].mean(),
+                    "after_32k": apart[apart.index > HALF_TIME].mean(),
+                }
+            )
+    columns = ["network", "runs", "error", "until_32k", "after_32k"]
+    return pd.DataFrame(rows, columns=columns).round(4)
+
+
+def save_distances(runs: Iterable[Run], folder: Path, note: str = "") -> str:
+    """Write how far our curves are from Figure 6's into a folder; return its Markdown."""
+    table = distances(runs)
+    words = []
+    for network, rows in table.groupby("network", sort=False):
+        cells = {
+            f"{DISTANCES[row['error']][1]}": number(row["until_32k"], "{:.2f}")
+            + " / "
+            + number(row["after_32k"], "{:.2f}")
+            for row in rows.to_dict("records")
+        }
+        words.append({"network": paper.title(str(network)), "n": rows["runs"].iloc[0], **cells})
+    columns = ["network", "n", *(called for _, called in DISTANCES.values())]
+    meaning = "Mean absolute distance to the paper's curve (points of error), until / after 32,000."
+    text = f"{meaning} {note}".strip()
+    return save(folder / "figure6", table, pd.DataFrame(words, columns=columns), text)
+
+
+def save_responses(runs: Iterable[Run], folder: Path, note: str = "") -> str:
+    """Write the mean over the layers of Figure 7's stds for each of its networks."""
+    recorded = summary(runs)
+    rows = []
+    for network in paper.FIGURE7_NETWORKS:
+        values = recorded.loc[recorded["network"] == network, "mean_response"]
+        rows.append({"network": network, **statistics(values)})
+    table = pd.DataFrame(rows).drop(columns=["best", "low", "high"]).round(4)
+    words = [
+        {
+            "network": paper.title(network),
+            "mean std over the layers": mean_in_words(
+                recorded.loc[recorded["network"] == network, "mean_response"], 3
+            ),
+            "n": str(recorded.loc[recorded["network"] == network, "mean_response"].count()),
+            "others' weights": reproductions.MEAN_RESPONSES.get(network, DASH),
+        }
+        for network in paper.FIGURE7_NETWORKS
+    ]
+    return save(folder / "figure7", table, pd.DataFrame(words), note)
+
+
+def save_comparison(runs: Iterable[Run], settings: str, folder: Path, note: str = "") -> str:
+    """Write networks side by side: parameters, test loss and accuracy at the end, and the best."""
+    rows, words = [], []
+    for run in runs:
+        record = run.finished_record()
+        accuracy, best = 100 - record["test_error"], 100 - run.curve()["test_error"].min()
+        count, loss = record["parameters"], record["test_loss"]
+        rows.append((run.network, run.seed, count, loss, accuracy, best))
+        others = reproductions.COMPARED.get(settings, {}).get(run.network)
+        words.append(
+            (
+                f"{paper.title(run.network)}, seed {run.seed}",
+                f"{count / 1e6:.2f}M",
+                number(loss, "{:.4f}"),
+                f"{accuracy:.2f}",
+                f"{best:.2f}",
+                number(others and others.loss, "{:.4f}"),
+                number(others and others.accuracy, "{:.2f}"),
+                number(others and others.best, "{:.2f}"),
+            )
+        )
+    numbers = ["network", "seed", "parameters", "test_loss", "test_accuracy", "best_accuracy"]
+    ours = ["network", "params", "test loss", "test accuracy (%)", "best on the test images (%)"]
+    theirs = ["others: test loss", "others: test accuracy (%)", "others: best (%)"]
+    text = without_empty(pd.DataFrame(words, columns=[*ours, *theirs]), theirs)
+    table = pd.DataFrame(rows, columns=numbers).round(4)
+    return save(folder / "comparison", table, text, note)
+
+
+def save_shortcuts(
+    runs: Iterable[Run], networks: Mapping[str, str], folder: Path, note: str = ""
+) -> str:
+    """Write the shortcut options as the paper's Table 3 does; networks: their names by option."""
+    recorded = summary(runs)
+    rows, words = [], []
+    for option, network in networks.items():
+        ours = recorded[recorded["network"] == network]
+        of = statistics(ours["test_error"])
+        count = ours["parameters"].iloc[0] if len(ours) else math.nan
+        rows.append({"network": network, "option": option, "parameters": count, **of})
+        words.append(
+            {
+                "model": f"{paper.title(networks['A'])} {option}",
+                "params": number(count, "{:,.0f}"),
+                "error (%)": in_words(of["best"], of["mean"], of["std"], int(of["runs"])),
+                "paper: ResNet-34 on ImageNet, top-1 (%)": f"{paper.TABLE3_TOP1[option]:.2f}",
+            }
+        )
+    table = pd.DataFrame(rows).round(4)
+    return save(folder / "shortcuts", table, pd.DataFrame(words), note)
+
+
+def save_table1(counts: Mapping[int, tuple[int, int]], folder: Path) -> str:
+    """Write the parameters and multiply-adds of Table 1's networks, by their layers."""
+    rows, words = [], []
+    for layers, expected in paper.TABLE1_MULTIPLY_ADDS.items():
+        parameters, multiply_adds = counts[layers]
+        rows.append((layers, parameters, multiply_adds, expected))
+        words.append(
+            {
+                "network": f"ResNet-{layers}",
+                "params": f"{parameters:,}",
+                "multiply-adds": f"{multiply_adds:,}",
+                "in 1e9": f"{multiply_adds / 1e9:.2f}",
+                "paper, in 1e9": f"{expected / 1e9:.1f}",
+            }
+        )
+    columns = ["layers", "parameters", "multiply_adds", "paper"]
+    return save(folder / "table1", pd.DataFrame(rows, columns=columns), pd.DataFrame(words))

@@ -47,7 +47,8 @@ def record_run(tmp_path: Path) -> Callable[..., Run]:
     ) -> Run:
         run = Run(tmp_path, settings, network, seed)
         recipe = SETTINGS[settings]
-        steps = range(recipe.measure_every, recipe.iterations + 1, recipe.measure_every)
+        steps = [*range(recipe.measure_every, recipe.iterations, recipe.measure_every)]
+        steps.append(recipe.iterations)
         rows = [dict.fromkeys(COLUMNS, error + 1) | {"iteration": step} for step in steps]
         rows[-1] |= {"test_error": error}
         digest = run.write_curve(rows)

@@ -7,8 +7,9 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from experiments import bench, fig6, fig7, table6, train
-from resnet_paper import responses
+from experiments import bench, claims, compare, fig6, fig7, shortcuts, table1, table6, train
+from experiments import figures as all_figures
+from resnet_paper import models, responses
 from tests.conftest import REAL_DATA, needs_cifar10
 
 DEMO = ["--settings", "demo"]
@@ -35,6 +36,9 @@ def run(command: click.Command, *arguments: str) -> Result:
         (table6.main, ["--settings", "papre"], 2, "'papre'"),
         (table6.main, ["--seeds", "0"], 2, "--seeds"),
         (train.main, ["--network", "resnet-8", "--seed", "-1"], 2, "--seed"),
+        (train.main, ["--network", "imagenet-resnet-50", *DEMO], 1, "is not for CIFAR-10"),
+        (shortcuts.main, ["--depth", "21", *DEMO], 1, "resnet-20 or resnet-26"),
+        (compare.main, DEMO, 1, "'demo' compares nothing: use 100-epochs"),
         (bench.main, ["--networks", "resnet-21"], 1, "resnet-20 or resnet-26"),
         (responses.main, ["--network", "resnet-20"], 2, "go together"),
         (responses.main, ["--network", "resnet-20", "--weights", "none"], 2, "does not exist"),
@@ -83,8 +87,37 @@ def test_the_study_end_to_end_on_synthetic_images() -> None:
         result.stderr == f"Error: {weights} holds the weights of a resnet-8, not of a resnet-20\n"
     )
 
-    assert "Synthetic images" in run(table6.main, *DEMO, "--draw-only").output
-    assert "Synthetic images" in Path("figures/demo/table6.md").read_text()
+    assert run(all_figures.main, *DEMO).exit_code == 0
+    for name in ("table6", "plain", "reproductions", "shortcuts", "claims", "figure7"):
+        assert "Synthetic images" in Path(f"figures/demo/{name}.md").read_text()
+    assert Path("figures/demo/figure6_precise.png").exists()
+
+
+def test_own_weights_are_drawn_in_figure_7() -> None:
+    torch.save(models.build("resnet-8").state_dict(), "mine.pt")
+    result = run(responses.main, *DEMO, "--weights", "mine.pt", "--network", "resnet-8")
+    assert result.exit_code == 0, result.output
+    assert Path("figures/demo/figure7_own.png").exists()
+
+
+def test_the_shortcut_options_end_to_end() -> None:
+    result = run(shortcuts.main, *DEMO, "--precision", "float32", "--depth", "8")
+    assert result.exit_code == 0, result.output
+    lines = Path("figures/demo/shortcuts.md").read_text().splitlines()
+    parameters = [line.split(" | ")[1] for line in lines[2:5]]
+    assert parameters == ["75,290", "78,042", "78,330"]
+
+
+def test_table1_and_claims_need_no_runs() -> None:
+    assert "| ResNet-152 | 60,192,808 | 11,282,415,616 | 11.28 | 11.3 |" in run(table1.main).output
+    assert "not measured yet" in run(claims.main).output
+    assert Path("figures/claims.csv").exists()
+
+
+def test_a_comparison_that_is_not_recorded_is_said() -> None:
+    result = run(all_figures.main, "--settings", "100-epochs")
+    assert result.exit_code == 0, result.output
+    assert "comparison: nothing is recorded yet" in result.output
 
 
 def test_nothing_recorded_is_said() -> None:

@@ -69,6 +69,52 @@ def test_figure7_in_the_layers_order_and_ranked(record_run: RecordRun) -> None:
     assert list(ranked.lines[0].get_ydata()) == [0.7, 0.6, 0.5]
 
 
+def test_figure7_takes_weights_of_ones_own(record_run: RecordRun) -> None:
+    own = {"mine": pd.DataFrame({"layer": [1, 2], "name": "ab", "std": [0.1, 0.2]})}
+    original, _ = figures.figure7([record_run("resnet-20")], own=own).axes
+    assert [line.get_label() for line in original.lines] == ["mine"]
+
+
+def test_other_networks_than_section_4_2s_are_not_in_its_figures(record_run: RecordRun) -> None:
+    runs = [record_run(name) for name in ("vgg-19", "resnet-18", "resnet-20-b", "simple-cnn")]
+    assert figures.figure6(runs, "paper") is None
+    assert figures.figure7(runs) is None
+
+
+def test_the_papers_curves_stand_behind_ours(record_run: RecordRun) -> None:
+    runs = [record_run("resnet-20")]
+    (axes,) = figures.figure6(runs, "paper", beside_paper=True).axes
+    (alone,) = figures.figure6(runs, "paper").axes
+    assert len(axes.lines) == len(alone.lines) + 2
+    papers = [line for line in axes.lines if line.get_color() == "0.55"]
+    assert papers[0].get_ydata()[-1] == 8.80, "the last point of ResNet-20 in Figure 6"
+    assert all(line.get_zorder() < 2 for line in papers)
+
+
+def test_figure6_with_precise_bn_draws_that_error(record_run: RecordRun) -> None:
+    run = record_run("resnet-20", error=7.0)  # its precise error is 8.0
+    (axes,) = figures.figure6([run], "paper", test=figures.PRECISE).axes
+    assert [text.get_text() for text in axes.texts] == ["ResNet-20  8.00"]
+
+
+def test_both_test_errors_of_one_net_over_each_other(record_run: RecordRun) -> None:
+    runs = [record_run("resnet-20", error=7.0), record_run("resnet-56")]
+    (axes,) = figures.precise_bn(runs, "resnet-20", "paper").axes
+    ends = {line.get_label(): line.get_ydata()[-1] for line in axes.lines if len(line.get_ydata())}
+    assert (ends["moving averages"], ends["precise BN"]) == (7.0, 8.0)
+    assert figures.precise_bn(runs, "resnet-32", "paper") is None
+
+
+def test_a_comparison_draws_loss_and_accuracy_by_epoch(record_run: RecordRun) -> None:
+    runs = [record_run(name, settings="10-epochs", error=25.0) for name in ("resnet-18", "vgg-19")]
+    loss, accuracy = figures.comparison(runs, "10-epochs").axes
+    assert len(loss.lines) == len(accuracy.lines) == 4
+    test = accuracy.lines[1]
+    assert test.get_ydata()[-1] == 75.0
+    assert test.get_xdata()[-1] == pytest.approx(10, abs=0.1)
+    assert figures.comparison([], "10-epochs") is None
+
+
 def test_nothing_recorded_is_nothing_drawn(tmp_path: Path, record_run: RecordRun) -> None:
     assert figures.figure6([], "paper") is None
     assert figures.figure7([record_run("resnet-20")]) is None
@@ -86,5 +132,5 @@ def test_the_same_runs_give_the_same_bytes(record_run: RecordRun, tmp_path: Path
 
 
 def test_drawing_imports_no_torch() -> None:
-    code = "import sys, resnet_paper.figures, resnet_paper.tables, resnet_paper.study; "
+    code = "import sys, experiments.figures; "
     subprocess.run([sys.executable, "-c", code + "sys.exit('torch' in sys.modules)"], check=True)

@@ -1,0 +1,100 @@
+"""What others measured: the best public reproductions, each by its own protocol. Facts only."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Reproduction(NamedTuple):
+    """Test errors (%) by network, as their author states them."""
+
+    who: str
+    protocol: str
+    errors: dict[str, str]
+
+
+REPRODUCTIONS = (
+    Reproduction(
+        "akamaster/pytorch_resnet_cifar10",
+        "200 epochs, one run, last epoch, ImageNet mean and std",
+        {
+            "resnet-20": "8.27",
+            "resnet-32": "7.37",
+            "resnet-44": "6.90",
+            "resnet-56": "6.61",
+            "resnet-110": "6.32",
+            "resnet-1202": "6.18",
+        },
+    ),
+    Reproduction(
+        "gcr/torch-residual-networks",
+        "200 epochs, Nesterov",
+        {
+            "resnet-20": "8.29",
+            "resnet-32": "7.63",
+            "resnet-44": "7.14",
+            "resnet-56": "6.94",
+            "resnet-110": "6.73",
+        },
+    ),
+    Reproduction(
+        "nabla0001/resnet",
+        "45,000 images, 64,000 iterations, 5 runs",
+        {
+            "resnet-20": "8.51 ± 0.22",
+            "resnet-56": "7.40 ± 0.27",
+            "resnet-110": "7.14 ± 0.20",
+            "plain-20": "9.78 ± 0.13",
+            "plain-56": "12.95 ± 0.22",
+        },
+    ),
+    Reproduction(
+        "AmroAbujabal/resnet-cifar-repro",
+        "64,000 iterations, 3 runs",
+        {"resnet-20": "8.39 ± 0.31", "resnet-56": "7.45 ± 0.69"},
+    ),
+    Reproduction(
+        "a-martyn/resnet",
+        "164 epochs, one run, last epoch",
+        {
+            "resnet-20": "8.04",
+            "resnet-32": "7.79",
+            "resnet-44": "7.51",
+            "resnet-56": "7.46",
+            "plain-20": "9.69",
+            "plain-32": "10.04",
+            "plain-44": "11.56",
+            "plain-56": "13.07",
+        },
+    ),
+)
+
+# Figure 7: mean over the layers, measured as here from others' public weights.
+MEAN_RESPONSES = {
+    "plain-20": "0.84",
+    "plain-56": "0.59",
+    "resnet-20": "0.73 to 0.77",
+    "resnet-56": "0.44 to 0.45",
+}
+
+
+class Compared(NamedTuple):
+    """Test loss (nats) and accuracy (%) at the end of training, and the best accuracy."""
+
+    loss: float | None
+    accuracy: float
+    best: float | None
+
+
+# By settings and network. The 10-epoch accuracies were measured with augmentation still on, which
+# is not done here.
+COMPARED = {
+    "100-epochs": {
+        "resnet-18": Compared(0.1937, 94.99, None),
+        "vgg-19": Compared(0.3345, 92.87, None),
+    },
+    "10-epochs": {
+        "simple-cnn": Compared(None, 57.0, 62.4),
+        "resnet-18": Compared(None, 72.6, 76.7),
+    },
+}

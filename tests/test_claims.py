@@ -1,0 +1,85 @@
+"""A claim holds, does not hold or is not measured yet, and the numbers say why."""
+
+from collections.abc import Callable
+
+import pandas as pd
+import pytest
+
+from resnet_paper import claims, paper
+from resnet_paper.claims import FAILS, HOLDS, UNMEASURED
+from resnet_paper.runs import Run
+
+RecordRun = Callable[..., Run]
+
+
+def verdicts(runs: list[Run]) -> dict[str, tuple[str, str]]:
+    table = claims.check(runs)
+    pairs = zip(table["verdict"], table["numbers"], strict=True)
+    return dict(zip(table["claim"], pairs, strict=True))
+
+
+DEEPER_PLAIN = "Deeper plain nets have higher test error"
+RESPONSES = "Deeper ResNets have smaller responses"
+
+
+@pytest.mark.parametrize(
+    ("deeper", "verdict", "numbers"),
+    [
+        ((13.0,), HOLDS, "test error plain-20 9.50 ± 0.71 (n = 2) < plain-56 13.00"),
+        ((9.0,), FAILS, "test error plain-20 9.50 ± 0.71 (n = 2) ≥ plain-56 9.00"),
+        ((), UNMEASURED, "plain-56 not recorded"),
+    ],
+)
+def test_by_the_means_over_the_runs(
+    record_run: RecordRun, deeper: tuple[float, ...], verdict: str, numbers: str
+) -> None:
+    runs = [record_run("plain-20", seed, error) for seed, error in enumerate((9.0, 10.0))]
+    runs += [record_run("plain-56", 0, error) for error in deeper]
+    assert verdicts(runs)[DEEPER_PLAIN] == (verdict, numbers)
+
+
+def test_one_comparison_that_fails_decides_and_one_that_lacks_leaves_open(
+    record_run: RecordRun,
+) -> None:
+    name = "Deeper ResNets have lower test error"
+    runs = [record_run(f"resnet-{depth}", error=10 - depth / 100) for depth in (20, 32, 44, 56)]
+    assert verdicts(runs)[name][0] == UNMEASURED
+    assert verdicts([*runs, record_run("resnet-110", error=7.0)])[name][0] == HOLDS
+    assert verdicts([runs[0], record_run("resnet-32", error=9.9)])[name][0] == FAILS
+
+
+def test_bounds_of_the_paper(record_run: RecordRun) -> None:
+    fits = "ResNet-1202 has a training error below 0.1%"
+    for error, verdict in ((0.05, HOLDS), (0.1, FAILS)):
+        said = verdicts([record_run("resnet-1202", train_error_clean=error)])[fits]
+        assert said[0] == verdict
+    stays = "The error of plain-110 is above 60%"
+    run = record_run("plain-110", error=65.0, train_error_clean=61.0)
+    assert verdicts([run])[stays] == (
+        HOLDS,
+        "training error 60 < plain-110 61.00; test error 60 < plain-110 65.00",
+    )
+
+
+def test_a_diverged_run_measures_nothing(record_run: RecordRun) -> None:
+    runs = [record_run("plain-20"), record_run("plain-56", error=90.0, diverged=1_000)]
+    assert verdicts(runs)[DEEPER_PLAIN][0] == UNMEASURED
+
+
+def test_responses_are_means_over_the_layers(record_run: RecordRun) -> None:
+    runs = []
+    for network, stds in (("resnet-20", [0.9, 0.7]), ("resnet-56", [0.5]), ("resnet-110", [0.6])):
+        runs.append(record_run(network))
+        table = {"layer": range(len(stds)), "name": "x", "std": stds}
+        runs[-1].write_responses(pd.DataFrame(table))
+    verdict, numbers = verdicts(runs)[RESPONSES]
+    assert verdict == FAILS
+    assert "ResNet-56 0.50 < ResNet-20 0.80" in numbers
+    assert "ResNet-110 0.60 ≥ ResNet-56 0.50" in numbers
+
+
+def test_every_claim_names_quantities_and_networks_that_there_are() -> None:
+    for claim in paper.CLAIMS:
+        for quantity, smaller, greater in claim.comparisons:
+            assert quantity in claims.QUANTITIES
+            assert smaller != greater
