@@ -6,6 +6,7 @@ and (N, 1000).
 
 from __future__ import annotations
 
+import io
 import re
 from collections import OrderedDict
 from collections.abc import Callable
@@ -17,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models import vgg
 
-from resnet_paper.errors import UnknownNetworkError
+from resnet_paper.errors import UnknownNetworkError, UserError
 
 CLASSES = 10
 
@@ -362,6 +363,24 @@ def build(network: str, seed: int = 0) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return make()
+
+
+def load_weights(network: str, content: bytes, name: str) -> nn.Module:
+    """A network with its weights from the bytes of a state dict's file of that name.
+
+    Raises UserError if they do not fit. A plain and a residual net of the same depth have the same
+    weights by name and shape: which of the two they are of, only their owner knows.
+    """
+    built = build(network)
+    try:
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged file
+        raise UserError(f"{name} holds no weights that can be read: it is damaged") from error
+    try:
+        built.load_state_dict(state)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        raise UserError(f"{name} does not hold the weights of a {network}") from error
+    return built
 
 
 def depth(network: nn.Module) -> int:

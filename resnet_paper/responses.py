@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 from collections.abc import Iterator
@@ -86,24 +85,6 @@ def response_stds(network: nn.Module, images: Images, normalise: Normalisation) 
     )
 
 
-def load_weights(network: str, content: bytes, name: str) -> nn.Module:
-    """A network with its weights from the bytes of a state dict's file of that name.
-
-    Raises UserError if they do not fit. A plain and a residual net of the same depth have the same
-    weights by name and shape: which of the two they are of, only their owner knows.
-    """
-    built = models.build(network)
-    try:
-        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged file
-        raise UserError(f"{name} holds no weights that can be read: it is damaged") from error
-    try:
-        built.load_state_dict(state)
-    except (RuntimeError, TypeError, AttributeError) as error:
-        raise UserError(f"{name} does not hold the weights of a {network}") from error
-    return built
-
-
 def refuse_weights_of_another(network: str, weights: Path) -> None:
     """UserError if the weights lie in the directory of a run of another network."""
     try:
@@ -130,7 +111,7 @@ def record_missing(study: study.Study) -> None:
     with click.progressbar(todo, label="responses", item_show_func=str) as bar:
         for run in bar:
             content = run.content("weights.pt") or b""
-            network = load_weights(run.network, content, str(run.weights_file))
+            network = models.load_weights(run.network, content, str(run.weights_file))
             run.write_responses(response_stds(network, dataset.test, normalise))
 
 
@@ -144,7 +125,7 @@ def main(study: study.Study, weights: Path | None, network: str | None) -> None:
         raise click.UsageError("--weights and --network go together")
     if weights is not None and network is not None:
         refuse_weights_of_another(network, weights)
-        loaded = load_weights(network, weights.read_bytes(), str(weights))
+        loaded = models.load_weights(network, weights.read_bytes(), str(weights))
         dataset = data.load(study.recipe, study.data_dir)
         table = response_stds(loaded, dataset.test, Normalisation.of(dataset.train, study.recipe))
         click.echo(table.to_string(index=False))

@@ -1,12 +1,14 @@
 """The networks are the paper's: sizes, shortcuts, initialisation, names."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
 import torchvision
 
 from resnet_paper import models, paper
+from resnet_paper.errors import UserError
 
 PARAMETERS = {
     "resnet-20": 269_722,
@@ -190,3 +192,15 @@ def test_state_dict_follows_the_data() -> None:
 def test_other_names_are_refused_with_a_hint(name: str, hint: str) -> None:
     with pytest.raises(ValueError, match=hint):
         models.build(name)
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "weights.pt"
+    torch.save(models.build("resnet-8").state_dict(), path)
+    content = path.read_bytes()
+    assert models.load_weights("resnet-8", content, "a file")
+    with pytest.raises(UserError, match="a file does not hold the weights of a resnet-14"):
+        models.load_weights("resnet-14", content, "a file")
+    for damaged in (b"", b"not weights", content[:5_000]):
+        with pytest.raises(UserError, match="a file holds no weights that can be read"):
+            models.load_weights("resnet-8", damaged, "a file")

@@ -49,18 +49,6 @@ def test_hooks_are_gone_afterwards(images: Images) -> None:
     assert not any(module._forward_hooks for module in network.modules())
 
 
-def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "weights.pt"
-    torch.save(models.build("resnet-8").state_dict(), path)
-    content = path.read_bytes()
-    assert responses.load_weights("resnet-8", content, "a file")
-    with pytest.raises(UserError, match="a file does not hold the weights of a resnet-14"):
-        responses.load_weights("resnet-14", content, "a file")
-    for damaged in (b"", b"not weights", content[:5_000]):
-        with pytest.raises(UserError, match="a file holds no weights that can be read"):
-            responses.load_weights("resnet-8", damaged, "a file")
-
-
 def test_weights_of_a_run_are_of_its_network(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text('{"network": "resnet-20"}')
     responses.refuse_weights_of_another("resnet-20", tmp_path / "weights.pt")

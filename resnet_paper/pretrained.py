@@ -1,0 +1,42 @@
+"""The published networks, with their weights and their normalisation: `load("resnet-20")`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from resnet_paper import models
+from resnet_paper.runs import Run
+
+PUBLISHED = Path(__file__).parent.parent / "experiments" / "runs"
+MEAN_IMAGE = Path(__file__).with_name("cifar10_mean_image.npy")
+
+
+class Classifier(nn.Module):
+    """A network behind its normalisation: pixels in [0, 1], (N, 3, 32, 32) -> logits (N, 10).
+
+    The mean image of CIFAR-10's 50,000 training images is taken off, as in training.
+    """
+
+    mean: Tensor
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.from_numpy(np.load(MEAN_IMAGE)))
+        self.network = network
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.network(pixels - self.mean)
+
+
+def load(network: str, seed: int = 0, runs: Path = PUBLISHED) -> Classifier:
+    """A network of the paper's settings as it was at the end of a recorded run, in test mode.
+
+    Raises UserError if there is no such run, or its weights are not there or not those it left.
+    """
+    run = Run(runs, "paper", network, seed)
+    content = run.content("weights.pt") or b""
+    return Classifier(models.load_weights(network, content, str(run.weights_file))).eval()
