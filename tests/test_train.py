@@ -89,6 +89,20 @@ def test_interrupted_equals_uninterrupted(
     assert [sitting["iteration"] for sitting in cut.record()["resumed"]] == [at]
 
 
+@pytest.mark.slow
+@pytest.mark.skipif("bfloat16" not in PRECISIONS, reason="no bfloat16 arithmetic in hardware")
+def test_interrupted_equals_uninterrupted_compiled(
+    tmp_path: Path, recipe: Recipe, dataset: Dataset
+) -> None:
+    """As full-length runs are computed on a CPU."""
+    computing = compute.choose("cpu", "bfloat16", compute.WORTH_COMPILING)
+    if not computing.compiled:
+        pytest.skip("torch.compile does not work here")
+    runs = [Run(tmp_path / name, "tiny", "resnet-8", 5) for name in ("cut", "whole")]
+    interrupted(runs[0], recipe, dataset, 5, computing)
+    assert_same_result(*(complete(run, recipe, dataset, computing) for run in runs))
+
+
 def test_a_finished_run_is_left_as_it_is(tmp_path: Path, recipe: Recipe, dataset: Dataset) -> None:
     run = complete(Run(tmp_path, "tiny", "resnet-8", 0), recipe, dataset)
     before = (run.directory / "run.json").read_bytes()
