@@ -60,7 +60,7 @@ train: .venv/ready  ## one run: NETWORK from SEED
 		--network "$(NETWORK)" --seed "$(SEED)"
 
 figures: .venv/ready  ## everything that can be drawn from what is recorded; trains nothing
-	PYTHONPATH=. $(BIN)/python experiments/figures.py $(WHERE)
+	PYTHONPATH=. $(BIN)/python experiments/figures.py $(WHERE) --network "$(NETWORK)"
 
 claims: .venv/ready  ## section 4.2's claims, checked on what is recorded; trains nothing
 	$(BIN)/python experiments/claims.py $(WHERE)

@@ -25,7 +25,7 @@ def main(study: study.Study, depths: list[str], plain_depths: list[str], network
     figures.save(figures.figure6(runs, **of_study), study.output / "figure6")
     precise = figures.figure6(runs, **of_study, test=figures.PRECISE)
     figures.save(precise, study.output / "figure6_precise")
-    panel = figures.precise_bn(runs, network, **of_study)
+    panel = figures.precise_bn(study.recorded([network]), network, **of_study)
     figures.save(panel, study.output / "precise_bn")
     if study.recipe.iterations == paper.ITERATIONS:
         beside = figures.figure6(runs, **of_study, beside_paper=True)

@@ -3,21 +3,28 @@
 import click
 
 from experiments import claims, compare, fig6, fig7, shortcuts, table6
-from resnet_paper import study
+from resnet_paper import paper, study, tables
 from resnet_paper.recipe import COMPARED
 
 
 @click.command()
 @study.options
-def main(study: study.Study) -> None:
+@click.option("--network", default="resnet-20", help="As of fig6.")
+def main(study: study.Study, network: str) -> None:
     """Draw every table and figure of these settings; trains nothing."""
     where = ["--settings", study.settings, "--runs", str(study.root)]
     if study.settings in COMPARED:
         compare.main([*where, "--draw-only"], standalone_mode=False)
         return
-    for command in (table6, fig6, fig7, shortcuts):
-        command.main([*where, "--draw-only"], standalone_mode=False)
+    table6.main([*where, "--draw-only"], standalone_mode=False)
+    fig6.main([*where, "--draw-only", "--network", network], standalone_mode=False)
+    fig7.main([*where, "--draw-only"], standalone_mode=False)
     claims.main(where, standalone_mode=False)
+    recorded = {run.network for run in study.recorded()}
+    for depth in sorted(filter(None, map(paper.depth, recorded))):
+        options = tables.shortcut_networks(depth)
+        if recorded & {options["B"], options["C"]}:
+            shortcuts.main([*where, "--draw-only", "--depth", str(depth)], standalone_mode=False)
 
 
 if __name__ == "__main__":

@@ -8,13 +8,12 @@ from resnet_paper import study, tables
 @click.command()
 @study.set_options
 @study.options
-@click.option("--depth", type=click.IntRange(min=1), default=20, show_default=True)
+@click.option("--depth", type=int, default=20, callback=study.depth, show_default=True)
 def main(study: study.Study, depth: int) -> None:
     """Train what is missing of the three options, then tabulate them as the paper's Table 3."""
-    networks = {"A": f"resnet-{depth}", "B": f"resnet-{depth}-b", "C": f"resnet-{depth}-c"}
-    study.complete(study.runs_of(list(networks.values())))
-    runs = study.recorded(list(networks.values()))
-    click.echo(tables.save_shortcuts(runs, networks, study.output, study.caveat))
+    networks = list(tables.shortcut_networks(depth).values())
+    study.complete(study.runs_of(networks))
+    click.echo(tables.save_shortcuts(study.recorded(networks), depth, study.output, study.caveat))
 
 
 if __name__ == "__main__":

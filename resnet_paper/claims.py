@@ -13,6 +13,7 @@ QUANTITIES = {
     "test error": "test_error",
     "training error": "train_error_clean",
     "mean response": "mean_response",
+    "diverged": "diverged",
 }
 HOLDS, FAILS, UNMEASURED = "holds", "does not hold", "not measured yet"
 
@@ -50,24 +51,34 @@ def compare(comparison: paper.Below, recorded: pd.DataFrame) -> tuple[bool | Non
     """Whether a comparison holds, None if it is not measured; and its numbers in words."""
     quantity, smaller, greater = comparison
     (low, low_words), (high, high_words) = (
-        side(of, recorded, QUANTITIES[quantity]) for of in (smaller, greater)
+        side(of, recorded, quantity) for of in (smaller, greater)
     )
-    if pd.isna(low) or pd.isna(high):
-        missing = [
-            words for value, words in ((low, low_words), (high, high_words)) if pd.isna(value)
-        ]
-        return None, f"{' and '.join(missing)} not recorded"
+    missing = [w for value, w in ((low, low_words), (high, high_words)) if pd.isna(value)]
+    if missing:
+        return None, "; ".join(missing)
     holds = bool(low < high)
     return holds, f"{quantity} {low_words} {'<' if holds else '≥'} {high_words}"
 
 
-def side(of: str | float, recorded: pd.DataFrame, column: str) -> tuple[float, str]:
-    """A side of a comparison, and its words: a network's mean and number of runs, or a bound."""
+def side(of: str | float, recorded: pd.DataFrame, quantity: str) -> tuple[float, str]:
+    """A side of a comparison, and its words: a bound, or a network's mean over its runs.
+
+    NaN, and why, for a network without such a number. What counts is a sum: how many diverged.
+    """
     if not isinstance(of, str):
         return of, f"{of:g}"
-    values = recorded.loc[recorded["network"] == of, column].dropna()
-    words = paper.title(of)
+    name, runs = paper.title(of), recorded[recorded["network"] == of]
+    values, diverged = (
+        runs[QUANTITIES[quantity]].dropna().astype(float),
+        int(runs["diverged"].sum()),
+    )
+    if not len(runs):
+        return float("nan"), f"{name} not recorded"
+    if quantity == "diverged":
+        return diverged, f"{name} {diverged} of {len(runs)}"
+    lost = f", {diverged} diverged" if diverged else ""
     if not len(values):
-        return float("nan"), words
-    spread = f" ± {values.std():.2f} (n = {len(values)})" if len(values) > 1 else ""
-    return values.mean(), f"{words} {values.mean():.2f}{spread}"
+        return float("nan"), f"{name} has no {quantity}{lost}"
+    digits = 2 if values.mean() >= 1 else 3
+    spread = f" ± {values.std():.{digits}f} (n = {len(values)})" if len(values) > 1 else ""
+    return values.mean(), f"{name} {values.mean():.{digits}f}{spread}{lost}"

@@ -95,10 +95,16 @@ class Computing:
         free, _ = torch.cuda.mem_get_info()
         return max(1, min(8, free // MEMORY_OF_A_RUN))
 
-    def record(self) -> dict[str, Any]:
-        """For run.json."""
+    def record(self, network: nn.Module) -> dict[str, Any]:
+        """How a network is computed, for run.json."""
         name = torch.cuda.get_device_name() if self.device == "cuda" else processor()
-        return {**asdict(self), "device_name": name, "torch": str(torch.__version__)}
+        compiled = self.compiled and bool(compilable(network))
+        return {
+            **asdict(self),
+            "compiled": compiled,
+            "device_name": name,
+            "torch": str(torch.__version__),
+        }
 
 
 def choose(device: str = "auto", precision: str = "auto", iterations: int = 0) -> Computing:
@@ -148,9 +154,13 @@ def compile_blocks(network: nn.Module) -> None:
     torch._dynamo.reset()
     torch._dynamo.config.recompile_limit = 64
     torch._dynamo.config.fail_on_recompile_limit_hit = True
-    for module in network.modules():
-        if isinstance(module, Stem | Block):
-            module.compile(dynamic=False)
+    for module in compilable(network):
+        module.compile(dynamic=False)
+
+
+def compilable(network: nn.Module) -> list[nn.Module]:
+    """The parts of a network that are compiled, each by itself."""
+    return [module for module in network.modules() if isinstance(module, Stem | Block)]
 
 
 @cache

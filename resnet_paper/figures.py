@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import cycle
@@ -47,22 +46,16 @@ def style() -> Iterator[None]:
         yield
 
 
-def depth(network: str) -> int | None:
-    """The layers of one of section 4.2's nets, "plain-D" or "resnet-D"; None of any other."""
-    match = re.fullmatch(r"(?:plain|resnet)-(\d+)", network)
-    return int(match[1]) if match and int(match[1]) % 6 == 2 else None
-
-
 def colour(network: str) -> tuple[float, float, float]:
-    layers = depth(network) or len(network)
+    layers = paper.depth(network) or len(network)
     return COLOURS.get(layers) or PALETTE[layers % len(PALETTE)]
 
 
 def by_network(runs: Iterable[Run]) -> dict[str, list[Run]]:
-    """The runs of section 4.2's nets grouped by network, shallow ones first."""
+    """The runs of section 4.2's nets that did not diverge, by network, shallow ones first."""
     groups: dict[str, list[Run]] = {}
-    of_section = [run for run in runs if depth(run.network)]
-    for run in sorted(of_section, key=lambda run: (depth(run.network), run)):
+    drawn = [run for run in runs if paper.depth(run.network) and not run.diverged]
+    for run in sorted(drawn, key=lambda run: (paper.depth(run.network), run)):
         groups.setdefault(run.network, []).append(run)
     return groups
 
@@ -86,6 +79,7 @@ def figure6(
     test: the column of the test error, TEST or PRECISE. beside_paper: the paper's own curves behind
     ours, in grey. None where there is nothing to draw.
     """
+    runs = list(runs)
     groups = by_network(runs)
     plain = {name: group for name, group in groups.items() if name.startswith("plain")}
     residual = {name: group for name, group in groups.items() if name.startswith("resnet")}
@@ -99,7 +93,7 @@ def figure6(
     if not panels:
         return None
     legend = ["bold: test error" + (", precise BN" if test == PRECISE else "")]
-    legend.append("dashed: training error, without augmentation")
+    legend.append("dashed: training error, precise BN, without augmentation")
     legend += ["grey: the paper's"] * beside_paper
     with style():
         figure = Figure(figsize=(0.4 + 3.3 * len(panels), 2.9), layout="constrained")
@@ -108,10 +102,12 @@ def figure6(
         ):
             if beside_paper:
                 for network in networks:
-                    draw_papers(axes, network)
+                    draw_papers(axes, network, SETTINGS[settings])
             tables = {network: curves(group) for network, group in networks.items()}
             error_panel(axes, tables, settings, test)
             axes.set_title(name)
+        lost = [str(run) for run in runs if paper.depth(run.network) and run.diverged]
+        caveat = f"{caveat} Diverged and not drawn: {', '.join(lost)}.".strip() if lost else caveat
         footnote(figure, "; ".join(legend), caveat)
     return figure
 
@@ -121,12 +117,17 @@ def footnote(figure: Figure, legend: str, caveat: str) -> None:
     figure.supxlabel(f"{legend}\n{caveat}".strip(), fontsize=7, color="0.3")
 
 
-def draw_papers(axes: Axes, network: str, training: bool = True) -> None:
-    """The paper's curves of a network, as read off Figure 6, in grey."""
+def draw_papers(axes: Axes, network: str, recipe: Recipe, training: bool = True) -> None:
+    """The paper's curves of a network, as read off Figure 6, in grey.
+
+    Nothing where it has none, or where the recipe is not of the paper's length.
+    """
     papers = paper.figure6_curves()
     own = papers[papers["network"] == network]
+    if own.empty or recipe.iterations != paper.ITERATIONS:
+        return
     x = own["iteration"] / 1e4
-    axes.plot(x, own["test_error"], color="0.55", lw=1.2, zorder=1.5)
+    axes.plot(x, own["test_error"], color="0.55", lw=1.2, zorder=1.5, label="the paper")
     if training:
         axes.plot(x, own["train_error"], color="0.55", lw=0.7, ls=DASHED, zorder=1.5)
 
@@ -136,7 +137,7 @@ def precise_bn(runs: Iterable[Run], network: str, settings: str, caveat: str = "
 
     Behind them the paper's curve, where it has one of this length. None without a run.
     """
-    own = [run for run in runs if run.network == network]
+    own = [run for run in runs if run.network == network and not run.diverged]
     if not own:
         return None
     table = curves(own)
@@ -145,16 +146,13 @@ def precise_bn(runs: Iterable[Run], network: str, settings: str, caveat: str = "
     with style():
         figure = Figure(figsize=(3.7, 2.9), layout="constrained")
         axes = figure.subplots()
-        if scale > 1:
-            draw_papers(axes, network, training=False)
+        draw_papers(axes, network, recipe, training=False)
         for error, look in (
             (TEST, {"color": PALETTE[0], "label": "moving averages"}),
             (PRECISE, {"color": PALETTE[3], "label": "precise BN"}),
         ):
             axes.plot(table.index / scale, table[error]["mean"], lw=1.4, **look)
         frame(axes, settings, recipe)
-        if scale > 1:
-            axes.plot([], [], color="0.55", lw=1.2, label="the paper")
         axes.set(title=f"{paper.title(network)}: test error", ylabel="error (%)")
         axes.legend(frameon=False, fontsize=7)
         if caveat:
@@ -267,7 +265,7 @@ def figure7(
     }
     for name, table in (own or {}).items():
         tables[name] = table
-        looks[name] = {"color": "black", "ls": ":", "label": name}
+        looks[name] = {"color": "black", "ls": ":", "label": name.replace("$", r"\$")}
     if not tables:
         return None
     with style():
@@ -308,6 +306,7 @@ def comparison(runs: Iterable[Run], settings: str, caveat: str = "") -> Figure |
             ):
                 axes.plot(epochs, train, color=shade, lw=0.8, ls=DASHED)
                 label = f"{paper.title(run.network)}, seed {run.seed}"
+                label += ", diverged" * run.diverged
                 axes.plot(epochs, test, color=shade, lw=1.6, label=label)
         loss.set(ylabel="loss (nats)", ylim=(0, 3))  # guessing costs log(10) = 2.3
         accuracy.set(ylabel="accuracy (%)", ylim=(0, 100))

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models import vgg
 
+from resnet_paper import paper
 from resnet_paper.errors import UnknownNetworkError, UserError
 
 CLASSES = 10
@@ -253,12 +254,17 @@ def four_stage_net(depth: int) -> Network:
     return Network(FOUR_STAGES[depth], FOUR_WIDTHS, option_b)
 
 
-def imagenet_net(depth: int, stride_in_3x3: bool = False) -> Network:
-    """A net of table 1, with shortcuts of option B; of bottlenecks from 50 layers on."""
-    bottleneck = partial(Bottleneck, stride_in_3x3=stride_in_3x3)
-    block, expansion = (bottleneck, Bottleneck.expansion) if depth >= 50 else (Block, 1)
+def imagenet_net(depth: int, as_torchvision: bool = False) -> Network:
+    """A net of table 1: pairs of layers and option A, from 50 layers on bottlenecks and option B.
+
+    as_torchvision: the bottleneck's stride in its 3x3 convolution, and option B at all depths.
+    """
+    deep = depth >= 50
+    shortcut = option_b if deep or as_torchvision else option_a
+    block = partial(Bottleneck, stride_in_3x3=as_torchvision) if deep else Block
+    expansion = Bottleneck.expansion if deep else Block.expansion
     stages = FOUR_STAGES[depth]
-    return Network(stages, FOUR_WIDTHS, option_b, ImageNetStem, block, expansion, classes=1000)
+    return Network(stages, FOUR_WIDTHS, shortcut, ImageNetStem, block, expansion, classes=1000)
 
 
 class Dropout(nn.Module):
@@ -341,15 +347,21 @@ def maker(network: str) -> Callable[[], nn.Module]:
             f"{', '.join(NETWORKS)}"
         )
     kind, depth, option = match[1], int(match[2]), match[3] or ""
-    if depth % 6 != 2 or depth < 8:
-        below = max(8, depth - (depth - 2) % 6)
-        nearest = f"{kind}-{below}{option}"
-        nearest += f" or {kind}-{below + 6}{option}" if depth > 8 else ""
+    nearest_depths = paper.nearest_depths(depth)
+    if depth not in nearest_depths:
+        nearest = " or ".join(f"{kind}-{near}{option}" for near in nearest_depths)
         raise UnknownNetworkError(
             f"no network is called {network!r}: depths are 6n+2 (the nearest: {nearest}), "
             "or resnet-18 and resnet-34"
         )
     return partial(cifar_net, depth, SHORTCUTS[kind + option])
+
+
+def require_cifar10(network: str) -> None:
+    """UserError unless this is the name of a network for 32x32 images of 10 classes."""
+    maker(network)
+    if network.startswith("imagenet-"):
+        raise UserError(f"{network} is not for CIFAR-10's images: make table1 counts its layers")
 
 
 def build(network: str, seed: int = 0) -> nn.Module:

@@ -5,11 +5,25 @@ Facts only. Errors are percentages of the CIFAR-10 test set, with data augmentat
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
+
+
+def depth(network: str) -> int | None:
+    """The layers of one of section 4.2's nets, "plain-D" or "resnet-D"; None of others."""
+    match = re.fullmatch(r"(?:plain|resnet)-([1-9]\d*)", network)
+    layers = int(match[1]) if match else 0
+    return layers if layers in nearest_depths(layers) else None
+
+
+def nearest_depths(layers: int) -> list[int]:
+    """The depths 6n+2, n = 1, 2, ..., nearest to a number of layers: itself if it is one."""
+    below = max(8, layers - (layers - 2) % 6)
+    return [below] if layers <= below else [below, below + 6]
 
 
 def title(network: str) -> str:
@@ -100,7 +114,8 @@ TABLE3_TOP1 = {"A": 25.03, "B": 24.52, "C": 24.19}
 class Below(NamedTuple):
     """What a claim compares: a quantity of one network is below that of another, or a number."""
 
-    quantity: str  # "test error", "training error" (both %) or "mean response"
+    # "test error", "training error" (both %), "mean response", or "diverged": how many runs did
+    quantity: str
     smaller: str | float
     greater: str | float
 
@@ -115,12 +130,12 @@ class Claim(NamedTuple):
 
 CLAIMS = (
     Claim(
-        "Deeper plain nets have higher training error",
+        "plain-56 has a higher training error than plain-20",
         "Figure 6, left",
         (Below("training error", "plain-20", "plain-56"),),
     ),
     Claim(
-        "Deeper plain nets have higher test error",
+        "plain-56 has a higher test error than plain-20",
         "Figure 6, left",
         (Below("test error", "plain-20", "plain-56"),),
     ),
@@ -150,7 +165,7 @@ CLAIMS = (
     Claim(
         "ResNet-110 converges after warming up: it fits the training images better than ResNet-56",
         "section 4.2; Figure 6, middle",
-        (Below("training error", "resnet-110", "resnet-56"),),
+        (Below("training error", "resnet-110", "resnet-56"), Below("diverged", "resnet-110", 1)),
     ),
     Claim(
         "ResNet-1202 has a training error below 0.1%",

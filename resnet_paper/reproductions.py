@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Reproduction(NamedTuple):
-    """Test errors (%) by network, as their author states them."""
+    """Test errors (%) by network."""
 
     who: str
     protocol: str
@@ -55,7 +55,7 @@ REPRODUCTIONS = (
     ),
     Reproduction(
         "a-martyn/resnet",
-        "164 epochs, one run, last epoch",
+        "164 epochs, one run, last epoch (from its CSV files)",
         {
             "resnet-20": "8.04",
             "resnet-32": "7.79",
@@ -86,8 +86,8 @@ class Compared(NamedTuple):
     best: float | None
 
 
-# By settings and network. The 10-epoch accuracies were measured with augmentation still on, which
-# is not done here.
+# By settings and network, and what is to be said of them.
+COMPARED_NOTES = {"10-epochs": "The others' accuracies were measured with augmentation still on."}
 COMPARED = {
     "100-epochs": {
         "resnet-18": Compared(0.1937, 94.99, None),

@@ -124,8 +124,11 @@ def main(study: study.Study, weights: Path | None, network: str | None) -> None:
     if (weights is None) != (network is None):
         raise click.UsageError("--weights and --network go together")
     if weights is not None and network is not None:
+        models.require_cifar10(network)
         refuse_weights_of_another(network, weights)
         loaded = models.load_weights(network, weights.read_bytes(), str(weights))
+        if not response_layers(loaded):
+            raise UserError(f"{network} has no responses: none of its 3x3 layers has BN")
         dataset = data.load(study.recipe, study.data_dir)
         table = response_stds(loaded, dataset.test, Normalisation.of(dataset.train, study.recipe))
         click.echo(table.to_string(index=False))

@@ -84,6 +84,11 @@ class Run:
         return record
 
     @property
+    def diverged(self) -> bool:
+        """Whether a finished run ended because its loss was no number."""
+        return self.finished_record().get("diverged") is not None
+
+    @property
     def finished(self) -> bool:
         record = self.record()
         return record is not None and record["finished"]
@@ -216,7 +221,7 @@ def recorded(root: Path, settings: str) -> list[Run]:
     runs = []
     for path in sorted((root / settings).glob("*/seed-*/run.json")):
         seed = path.parent.name.removeprefix("seed-")
-        if seed.isdecimal():
+        if seed.isdecimal() and str(int(seed)) == seed:
             run = Run(root, settings, path.parent.parent.name, int(seed))
             if run.finished:
                 runs.append(run)
@@ -229,17 +234,18 @@ SUMMARY = ("test_error", "test_error_precise", "train_error_clean", "val_error",
 def summary(runs: Iterable[Run]) -> pd.DataFrame:
     """A row for each finished run: network, seed, parameters, SUMMARY, mean_response, diverged.
 
-    Errors (%) and loss (nats) are those at the last iteration, and NaN where the run diverged, as
-    mean_response (the mean of Figure 7's stds over the layers) is where there are no responses.
+    Errors (%) and loss (nats) are those at the last iteration; mean_response is the mean of Figure
+    7's stds over the layers, NaN where there are none. All are NaN where the run diverged.
     """
     rows = []
     for run in runs:
-        record, responses = run.finished_record(), run.responses()
-        diverged = record.get("diverged") is not None
+        record = run.finished_record()
         row = {"network": run.network, "seed": run.seed, "parameters": record.get("parameters")}
-        row |= {name: None if diverged else record.get(name) for name in SUMMARY}
-        row["mean_response"] = None if responses is None else responses["std"].mean()
-        rows.append({**row, "diverged": diverged})
+        if not run.diverged:
+            row |= {name: record.get(name) for name in SUMMARY}
+            responses = run.responses()
+            row["mean_response"] = None if responses is None else responses["std"].mean()
+        rows.append({**row, "diverged": run.diverged})
     columns = ["network", "seed", "parameters", *SUMMARY, "mean_response", "diverged"]
     numbers = dict.fromkeys([*SUMMARY, "mean_response"], float)
     return pd.DataFrame(rows, columns=columns).astype({**numbers, "diverged": bool})

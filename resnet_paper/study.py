@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from resnet_paper import paper
 from resnet_paper.errors import UserError
 from resnet_paper.recipe import SETTINGS, Recipe
 from resnet_paper.runs import InUseError, Run, recorded
@@ -90,9 +91,7 @@ class Study:
         from resnet_paper import compute, data, models
 
         for run in missing:
-            models.maker(run.network)
-            if run.network.startswith("imagenet-"):
-                raise UserError(f"{run.network} is not for CIFAR-10: make table1 counts its layers")
+            models.require_cifar10(run.network)
         computing = compute.choose(self.device, self.precision, self.recipe.iterations)
         dataset = data.load(self.recipe, self.data_dir).to(computing.device)
         at_once = min(self.concurrent or computing.concurrent_runs(), len(missing))
@@ -270,6 +269,20 @@ def set_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+def checked_depth(layers: int) -> int:
+    """The same number if it is a depth of section 4.2's nets, 6n+2; click.BadParameter if not."""
+    nearest = paper.nearest_depths(layers)
+    if layers not in nearest:
+        near = " or ".join(map(str, nearest))
+        raise click.BadParameter(f"{layers} is not 6n+2: the nearest are {near}")
+    return layers
+
+
+def depth(_: click.Context, __: click.Parameter, layers: int) -> int:
+    """An option's callback: one depth of section 4.2's nets."""
+    return checked_depth(layers)
+
+
 def depths(kind: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
     """An option's callback: the networks of a kind by their depths, "20 32" or "20,32"."""
 
@@ -277,6 +290,6 @@ def depths(kind: str) -> Callable[[click.Context, click.Parameter, str], list[st
         words = text.replace(",", " ").split()
         if not all(word.isdecimal() for word in words):
             raise click.BadParameter(f"{text!r} is not a list of depths like '20 32'")
-        return list(dict.fromkeys(f"{kind}-{int(word)}" for word in words))
+        return list(dict.fromkeys(f"{kind}-{checked_depth(int(word))}" for word in words))
 
     return networks

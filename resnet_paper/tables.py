@@ -45,13 +45,14 @@ def in_words(best: float, mean: float | None, std: float | None, runs: int = 0) 
     return f"{best:.2f} ({mean:.2f} ± {std:.2f}{count})"
 
 
-def mean_in_words(values: pd.Series, digits: int = 2) -> str:
+def mean_in_words(mean: float, std: float, digits: int = 2) -> str:
     """ "8.51 ± 0.22", "8.51" of one number, a dash for none."""
-    of = statistics(values)
-    if not of["runs"]:
-        return DASH
-    spread = f" ± {of['std']:.{digits}f}" if of["runs"] > 1 else ""
-    return f"{of['mean']:.{digits}f}{spread}"
+    return number(mean, f"{{:.{digits}f}}") + ("" if pd.isna(std) else f" ± {std:.{digits}f}")
+
+
+def diverged_in_words(count: int) -> str:
+    """What stands behind the numbers of some runs of which others diverged."""
+    return f", {count} diverged" if count else ""
 
 
 def number(value: float | None, words: str) -> str:
@@ -104,18 +105,15 @@ def beside_in_words(table: pd.DataFrame, papers: str = "paper, error (%)") -> pd
 
     def cells(row: dict[Any, Any]) -> dict[str, str]:
         ours = in_words(*(row[f"ours_{name}"] for name in ("best", "mean", "std", "runs")))
-        diverged = f", {row['ours_diverged']} diverged" if row["ours_diverged"] else ""
         interval = number(row["ours_low"], "{:.2f}") + " to " + number(row["ours_high"], "{:.2f}")
-        validation = in_words(row["validation_mean"], row["validation_mean"], None)
-        spread = number(row["validation_std"], " ± {:.2f}").removeprefix(DASH)
         return {
             "method": row["method"],
             "layers": number(row["layers"], "{}"),
             "params": row["parameters"] or DASH,
             papers: in_words(row["error"], row["mean"], row["std"]),
-            "ours, error (%)": ours + diverged,
+            "ours, error (%)": ours + diverged_in_words(row["ours_diverged"]),
             "95% interval of the mean": interval if row["ours_runs"] > 1 else DASH,
-            "ours, validation (%)": validation + spread,
+            "ours, validation (%)": mean_in_words(row["validation_mean"], row["validation_std"]),
             "difference": number(row["difference"], "{:+.2f}"),
         }
 
@@ -146,17 +144,19 @@ def save_reproductions(runs: Iterable[Run], recipe: Recipe, folder: Path, note: 
     """Write the paper's, our and others' errors side by side, each with its protocol."""
     recorded = summary(runs)
     papers = {
-        result.network: f"{result.error:.2f}"
-        if result.mean is None
-        else f"{result.mean:.2f} ± {result.std:.2f}"
+        result.network: in_words(result.error, None, None)
+        if result.mean is None or result.std is None
+        else mean_in_words(result.mean, result.std)
         for result in (*paper.TABLE6, *paper.plain_results())
         if result.network and not pd.isna(result.error)
     }
     networks = list(papers)
-    ours = {
-        name: mean_in_words(recorded.loc[recorded["network"] == name, "test_error"])
-        for name in networks
-    }
+    ours = {}
+    for name in networks:
+        own = recorded[recorded["network"] == name]
+        of, diverged = statistics(own["test_error"]), int(own["diverged"].sum())
+        count = f" (n = {of['runs']})" if of["runs"] > 1 else ""
+        ours[name] = mean_in_words(of["mean"], of["std"]) + count + diverged_in_words(diverged)
     length = f"{recipe.train_images:,} images, {recipe.iterations:,} iterations, last iteration"
     rows = [
         ("the paper", "plain nets: read off Figure 6", papers),
@@ -180,7 +180,7 @@ HALF_TIME = 32_000  # where the learning rate falls first, and the curves become
 DISTANCES = {  # ours: the paper's curve that it is compared with, and what it is called
     "test_error": ("test_error", "test"),
     "test_error_precise": ("test_error", "test, precise BN"),
-    "train_error_clean": ("train_error", "training, without augmentation"),
+    "train_error_clean": ("train_error", "training, precise BN, without augmentation"),
     "train_error": ("train_error", "training, mini-batches"),
 }
 
@@ -194,7 +194,7 @@ def distances(runs: Iterable[Run]) -> pd.DataFrame:
     recorded, rows = list(runs), []
     for network, theirs in paper.figure6_curves().groupby("network", sort=False):
         own = [run for run in recorded if run.network == network]
-        curves = [run.curve() for run in own if run.finished_record().get("diverged") is None]
+        curves = [run.curve() for run in own if not run.diverged]
         if not curves:
             continue
         ours = pd.concat(curves).groupby("iteration").mean()
@@ -235,22 +235,19 @@ def save_distances(runs: Iterable[Run], folder: Path, note: str = "") -> str:
 def save_responses(runs: Iterable[Run], folder: Path, note: str = "") -> str:
     """Write the mean over the layers of Figure 7's stds for each of its networks."""
     recorded = summary(runs)
-    rows = []
+    rows, words = [], []
     for network in paper.FIGURE7_NETWORKS:
-        values = recorded.loc[recorded["network"] == network, "mean_response"]
-        rows.append({"network": network, **statistics(values)})
-    table = pd.DataFrame(rows).drop(columns=["best", "low", "high"]).round(4)
-    words = [
-        {
-            "network": paper.title(network),
-            "mean std over the layers": mean_in_words(
-                recorded.loc[recorded["network"] == network, "mean_response"], 3
-            ),
-            "n": str(recorded.loc[recorded["network"] == network, "mean_response"].count()),
-            "others' weights": reproductions.MEAN_RESPONSES.get(network, DASH),
-        }
-        for network in paper.FIGURE7_NETWORKS
-    ]
+        of = statistics(recorded.loc[recorded["network"] == network, "mean_response"])
+        rows.append((network, of["mean"], of["std"], of["runs"]))
+        words.append(
+            {
+                "network": paper.title(network),
+                "mean std over the layers": mean_in_words(of["mean"], of["std"], digits=3),
+                "n": of["runs"],
+                "others' weights": reproductions.MEAN_RESPONSES.get(network, DASH),
+            }
+        )
+    table = pd.DataFrame(rows, columns=["network", "mean", "std", "runs"]).round(4)
     return save(folder / "figure7", table, pd.DataFrame(words), note)
 
 
@@ -268,7 +265,7 @@ def save_comparison(runs: Iterable[Run], settings: str, folder: Path, note: str 
                 f"{paper.title(run.network)}, seed {run.seed}",
                 f"{count / 1e6:.2f}M",
                 number(loss, "{:.4f}"),
-                f"{accuracy:.2f}",
+                f"{accuracy:.2f}" + ", diverged" * run.diverged,
                 f"{best:.2f}",
                 number(others and others.loss, "{:.4f}"),
                 number(others and others.accuracy, "{:.2f}"),
@@ -280,30 +277,35 @@ def save_comparison(runs: Iterable[Run], settings: str, folder: Path, note: str 
     theirs = ["others: test loss", "others: test accuracy (%)", "others: best (%)"]
     text = without_empty(pd.DataFrame(words, columns=[*ours, *theirs]), theirs)
     table = pd.DataFrame(rows, columns=numbers).round(4)
+    note = f"{reproductions.COMPARED_NOTES.get(settings, '')} {note}".strip()
     return save(folder / "comparison", table, text, note)
 
 
-def save_shortcuts(
-    runs: Iterable[Run], networks: Mapping[str, str], folder: Path, note: str = ""
-) -> str:
-    """Write the shortcut options as the paper's Table 3 does; networks: their names by option."""
+def save_shortcuts(runs: Iterable[Run], depth: int, folder: Path, note: str = "") -> str:
+    """Write the shortcut options at one depth as the paper's Table 3 does."""
     recorded = summary(runs)
     rows, words = [], []
-    for option, network in networks.items():
+    for option, network in shortcut_networks(depth).items():
         ours = recorded[recorded["network"] == network]
-        of = statistics(ours["test_error"])
+        of, diverged = statistics(ours["test_error"]), int(ours["diverged"].sum())
         count = ours["parameters"].iloc[0] if len(ours) else math.nan
         rows.append({"network": network, "option": option, "parameters": count, **of})
+        error = in_words(of["best"], of["mean"], of["std"], int(of["runs"]))
         words.append(
             {
-                "model": f"{paper.title(networks['A'])} {option}",
+                "model": f"ResNet-{depth} {option}",
                 "params": number(count, "{:,.0f}"),
-                "error (%)": in_words(of["best"], of["mean"], of["std"], int(of["runs"])),
+                "error (%)": error + diverged_in_words(diverged),
                 "paper: ResNet-34 on ImageNet, top-1 (%)": f"{paper.TABLE3_TOP1[option]:.2f}",
             }
         )
     table = pd.DataFrame(rows).round(4)
-    return save(folder / "shortcuts", table, pd.DataFrame(words), note)
+    return save(folder / f"shortcuts-{depth}", table, pd.DataFrame(words), note)
+
+
+def shortcut_networks(depth: int) -> dict[str, str]:
+    """The names of the nets of one depth by their shortcut option."""
+    return {"A": f"resnet-{depth}", "B": f"resnet-{depth}-b", "C": f"resnet-{depth}-c"}
 
 
 def save_table1(counts: Mapping[int, tuple[int, int]], folder: Path) -> str:

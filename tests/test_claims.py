@@ -18,7 +18,7 @@ def verdicts(runs: list[Run]) -> dict[str, tuple[str, str]]:
     return dict(zip(table["claim"], pairs, strict=True))
 
 
-DEEPER_PLAIN = "Deeper plain nets have higher test error"
+DEEPER_PLAIN = "plain-56 has a higher test error than plain-20"
 RESPONSES = "Deeper ResNets have smaller responses"
 
 
@@ -61,9 +61,29 @@ def test_bounds_of_the_paper(record_run: RecordRun) -> None:
     )
 
 
+def test_numbers_near_a_bound_are_told_from_it(record_run: RecordRun) -> None:
+    run = record_run("resnet-1202", train_error_clean=0.098)
+    said = verdicts([run])["ResNet-1202 has a training error below 0.1%"]
+    assert said == (HOLDS, "training error ResNet-1202 0.098 < 0.1")
+
+
+@pytest.mark.parametrize(("diverged", "verdict"), [(None, HOLDS), (3_000, FAILS)])
+def test_a_net_of_which_a_run_diverged_does_not_converge(
+    record_run: RecordRun, diverged: int | None, verdict: str
+) -> None:
+    runs = [record_run("resnet-110", train_error_clean=0.1)]
+    runs.append(record_run("resnet-110", 1, train_error_clean=0.1, diverged=diverged))
+    runs.append(record_run("resnet-56", train_error_clean=0.3))
+    said = next(said for claim, said in verdicts(runs).items() if "converges" in claim)
+    assert said[0] == verdict
+
+
 def test_a_diverged_run_measures_nothing(record_run: RecordRun) -> None:
     runs = [record_run("plain-20"), record_run("plain-56", error=90.0, diverged=1_000)]
-    assert verdicts(runs)[DEEPER_PLAIN][0] == UNMEASURED
+    assert verdicts(runs)[DEEPER_PLAIN] == (
+        UNMEASURED,
+        "plain-56 has no test error, 1 diverged",
+    )
 
 
 def test_responses_are_means_over_the_layers(record_run: RecordRun) -> None:
@@ -74,8 +94,8 @@ def test_responses_are_means_over_the_layers(record_run: RecordRun) -> None:
         runs[-1].write_responses(pd.DataFrame(table))
     verdict, numbers = verdicts(runs)[RESPONSES]
     assert verdict == FAILS
-    assert "ResNet-56 0.50 < ResNet-20 0.80" in numbers
-    assert "ResNet-110 0.60 ≥ ResNet-56 0.50" in numbers
+    assert "ResNet-56 0.500 < ResNet-20 0.800" in numbers
+    assert "ResNet-110 0.600 ≥ ResNet-56 0.500" in numbers
 
 
 def test_every_claim_names_quantities_and_networks_that_there_are() -> None:
@@ -83,3 +103,5 @@ def test_every_claim_names_quantities_and_networks_that_there_are() -> None:
         for quantity, smaller, greater in claim.comparisons:
             assert quantity in claims.QUANTITIES
             assert smaller != greater
+            for network in (smaller, greater):
+                assert not isinstance(network, str) or paper.depth(network)

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from experiments import bench, claims, compare, fig6, fig7, shortcuts, table1, table6, train
 from experiments import figures as all_figures
 from resnet_paper import models, responses
+from resnet_paper.recipe import SETTINGS, Recipe
 from tests.conftest import REAL_DATA, needs_cifar10
 
 DEMO = ["--settings", "demo"]
@@ -31,13 +32,14 @@ def run(command: click.Command, *arguments: str) -> Result:
     ("command", "arguments", "status", "says"),
     [
         (train.main, ["--network", "resnet-21", *DEMO], 1, "resnet-20 or resnet-26"),
-        (fig6.main, ["--depths", "20 21", *DEMO], 1, "resnet-20 or resnet-26"),
+        (fig6.main, ["--depths", "20 21", *DEMO], 2, "21 is not 6n+2: the nearest are 20 or 26"),
+        (fig6.main, ["--depths", "18", "--draw-only"], 2, "the nearest are 14 or 20"),
+        (shortcuts.main, ["--depth", "18", "--draw-only"], 2, "the nearest are 14 or 20"),
         (fig6.main, ["--depths", "twenty"], 2, "not a list of depths"),
         (table6.main, ["--settings", "papre"], 2, "'papre'"),
         (table6.main, ["--seeds", "0"], 2, "--seeds"),
         (train.main, ["--network", "resnet-8", "--seed", "-1"], 2, "--seed"),
         (train.main, ["--network", "imagenet-resnet-50", *DEMO], 1, "is not for CIFAR-10"),
-        (shortcuts.main, ["--depth", "21", *DEMO], 1, "resnet-20 or resnet-26"),
         (compare.main, DEMO, 1, "'demo' compares nothing: use 100-epochs"),
         (bench.main, ["--networks", "resnet-21"], 1, "resnet-20 or resnet-26"),
         (responses.main, ["--network", "resnet-20"], 2, "go together"),
@@ -70,6 +72,13 @@ def test_a_directory_that_cannot_be_written_is_one_line() -> None:
     assert "Error: cannot write runs/demo/resnet-8/seed-0" in result.stderr
 
 
+@pytest.fixture
+def small_demo(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Demo settings of a few iterations."""
+    monkeypatch.setitem(SETTINGS, "demo", recipe)
+
+
+@pytest.mark.usefixtures("small_demo")
 def test_the_study_end_to_end_on_synthetic_images() -> None:
     nets = [*DEMO, "--precision", "float32", "--depths", "8", "--plain-depths", "8"]
     result = run(fig6.main, *nets)
@@ -88,22 +97,35 @@ def test_the_study_end_to_end_on_synthetic_images() -> None:
     )
 
     assert run(all_figures.main, *DEMO).exit_code == 0
-    for name in ("table6", "plain", "reproductions", "shortcuts", "claims", "figure7"):
+    for name in ("table6", "plain", "reproductions", "claims", "figure7"):
         assert "Synthetic images" in Path(f"figures/demo/{name}.md").read_text()
     assert Path("figures/demo/figure6_precise.png").exists()
 
 
 def test_own_weights_are_drawn_in_figure_7() -> None:
-    torch.save(models.build("resnet-8").state_dict(), "mine.pt")
-    result = run(responses.main, *DEMO, "--weights", "mine.pt", "--network", "resnet-8")
+    torch.save(models.build("resnet-8").state_dict(), "mi$n$e.pt")
+    result = run(responses.main, *DEMO, "--weights", "mi$n$e.pt", "--network", "resnet-8")
     assert result.exit_code == 0, result.output
     assert Path("figures/demo/figure7_own.png").exists()
 
 
+@pytest.mark.parametrize(
+    ("network", "says"),
+    [("simple-cnn", "has no responses"), ("imagenet-resnet-18", "is not for CIFAR-10")],
+)
+def test_weights_without_responses_are_one_line(network: str, says: str) -> None:
+    torch.save(models.build(network).state_dict(), "mine.pt")
+    result = run(responses.main, *DEMO, "--weights", "mine.pt", "--network", network)
+    assert result.exit_code == 1
+    assert says in result.stderr
+
+
+@pytest.mark.usefixtures("small_demo")
 def test_the_shortcut_options_end_to_end() -> None:
     result = run(shortcuts.main, *DEMO, "--precision", "float32", "--depth", "8")
     assert result.exit_code == 0, result.output
-    lines = Path("figures/demo/shortcuts.md").read_text().splitlines()
+    assert "resnet-8 seed 0" not in run(all_figures.main, *DEMO).output
+    lines = Path("figures/demo/shortcuts-8.md").read_text().splitlines()
     parameters = [line.split(" | ")[1] for line in lines[2:5]]
     assert parameters == ["75,290", "78,042", "78,330"]
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from resnet_paper import compute, data, figures, responses, tables
+from resnet_paper import claims, compute, data, figures, paper, responses, tables
 from resnet_paper.data import Dataset
 from resnet_paper.errors import UserError
 from resnet_paper.recipe import SETTINGS, Recipe
@@ -83,8 +83,14 @@ def attempt(work: Callable[[], object]) -> object:
         return error
 
 
+def numbers(study: Study) -> str:
+    """All that tables say of the recorded runs."""
+    runs = study.recorded()
+    return tables.beside(paper.TABLE6, runs).to_csv() + claims.check(runs).to_csv()
+
+
 def test_damage_to_a_finished_run(study: Study, finished: Run) -> None:
-    drawn = tables.table6(study.recorded()).to_csv()
+    drawn = numbers(study)
     backup = study.root.with_name("backup")
     shutil.copytree(study.root, backup)
 
@@ -95,7 +101,7 @@ def test_damage_to_a_finished_run(study: Study, finished: Run) -> None:
         path = finished.directory / name
         damaged = damage(path.read_bytes())
         path.write_bytes(damaged)
-        table = attempt(lambda: tables.table6(study.recorded()).to_csv())
+        table = attempt(lambda: numbers(study))
         assert isinstance(table, UserError) or table == drawn
         if damaged != (backup / path.relative_to(study.root)).read_bytes():
             reads: dict[str, Callable[[], object]] = {

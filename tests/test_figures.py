@@ -81,6 +81,17 @@ def test_other_networks_than_section_4_2s_are_not_in_its_figures(record_run: Rec
     assert figures.figure7(runs) is None
 
 
+def test_a_diverged_run_is_named_and_not_drawn(record_run: RecordRun) -> None:
+    runs = [record_run("resnet-20", 0, 7.5), record_run("resnet-20", 1, 90.0, diverged=3_000)]
+    runs.append(record_run("plain-20", diverged=1_000))
+    figure = figures.figure6(runs, "paper")
+    (axes,) = figure.axes
+    assert [text.get_text() for text in axes.texts] == ["ResNet-20  7.50"]
+    assert "not drawn: resnet-20 seed 1, plain-20 seed 0." in figure.get_supxlabel()
+    runs[1].write_responses(pd.DataFrame({"layer": [1], "name": "a", "std": [float("nan")]}))
+    assert figures.figure7(runs) is None
+
+
 def test_the_papers_curves_stand_behind_ours(record_run: RecordRun) -> None:
     runs = [record_run("resnet-20")]
     (axes,) = figures.figure6(runs, "paper", beside_paper=True).axes
@@ -102,7 +113,12 @@ def test_both_test_errors_of_one_net_over_each_other(record_run: RecordRun) -> N
     (axes,) = figures.precise_bn(runs, "resnet-20", "paper").axes
     ends = {line.get_label(): line.get_ydata()[-1] for line in axes.lines if len(line.get_ydata())}
     assert (ends["moving averages"], ends["precise BN"]) == (7.0, 8.0)
+    assert "the paper" in ends
     assert figures.precise_bn(runs, "resnet-32", "paper") is None
+    (axes,) = figures.precise_bn(
+        [record_run("resnet-20", settings="tiny")], "resnet-20", "tiny"
+    ).axes
+    assert "the paper" not in {line.get_label() for line in axes.lines}, "of another length"
 
 
 def test_a_comparison_draws_loss_and_accuracy_by_epoch(record_run: RecordRun) -> None:

@@ -22,7 +22,7 @@ PARAMETERS = {
     "resnet-18": 11_173_962,
     "resnet-20-b": 272_474,
     "resnet-20-c": 283_962,
-    "imagenet-resnet-18": 11_689_512,
+    "imagenet-resnet-18": 11_515_688,
     "imagenet-resnet-50": 25_557_032,
     "vgg-19": 38_958_922,
     "simple-cnn": 620_362,
@@ -67,12 +67,11 @@ def test_multiply_adds_of_the_cifar_nets(network: str, n: int) -> None:
 
 @pytest.mark.parametrize(("depth", "expected"), paper.TABLE1_MULTIPLY_ADDS.items())
 def test_multiply_adds_of_the_imagenet_nets_are_table_1s(depth: int, expected: float) -> None:
-    """To the paper's two digits, which it does not round but cuts for 34 and 50 layers."""
+    """To the paper's two digits, but for ResNet-50: 3.86e9 where the paper has 3.8e9."""
     with torch.device("meta"):
         network = models.imagenet_net(depth)
         counted = models.multiply_adds(network, torch.zeros(1, 3, 224, 224))
-    assert counted == pytest.approx(expected, rel=0.02)
-    assert -0.05e9 < counted - expected < 0.1e9
+    assert counted == pytest.approx(expected, abs=0.06e9 if depth == 50 else 0.05e9)
 
 
 @pytest.mark.parametrize("depth", [18, 50])
@@ -87,7 +86,7 @@ def test_with_the_stride_moved_an_imagenet_net_is_torchvisions(depth: int) -> No
         expected = theirs.eval()(images)
     assert expected.std(0).mean() > 0.1, "the answers depend on the images"
 
-    ours = models.imagenet_net(depth, stride_in_3x3=True)
+    ours = models.imagenet_net(depth, as_torchvision=True)
     pairs = zip(ours.state_dict(), theirs.state_dict().values(), strict=True)
     ours.load_state_dict(dict(pairs))
     with torch.no_grad():

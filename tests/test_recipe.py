@@ -37,7 +37,7 @@ def test_settings_hold_out_what_they_say() -> None:
     assert SETTINGS["demo"].dataset == "synthetic"
 
 
-@pytest.mark.parametrize("settings", set(SETTINGS) - {"10-epochs"})
+@pytest.mark.parametrize("settings", ["paper", "paper-45k", "tiny", "demo", "100-epochs"])
 def test_milestones_are_in_the_papers_proportion(settings: str) -> None:
     recipe = SETTINGS[settings]
     proportions = [m / recipe.iterations for m in recipe.milestones]

@@ -1,6 +1,7 @@
 """Files are written whole or not at all, and only finished runs are results."""
 
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -123,3 +124,9 @@ def test_a_lock_holds_against_others_and_ends_with_its_holder(tmp_path: Path) ->
         pass
     with run.locked():
         pass
+
+
+def test_a_directory_that_is_no_seed_is_no_run(record_run: Callable[..., Run]) -> None:
+    run = record_run("resnet-20")
+    shutil.copytree(run.directory, run.directory.with_name("seed-00"))
+    assert recorded(run.root, "paper") == [run]

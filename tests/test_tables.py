@@ -95,10 +95,12 @@ def test_reproductions_stand_beside_the_paper_and_ours(
     record_run: RecordRun, tmp_path: Path
 ) -> None:
     runs = [record_run("resnet-20", seed, error) for seed, error in enumerate((8.0, 9.0))]
+    runs.append(record_run("resnet-20", 2, 90.0, diverged=1_000))
     text = tables.save_reproductions(runs, PAPER, tmp_path)
     header, _, papers, ours, *others = (line.split(" | ") for line in text.splitlines())
     assert header[1] == "ResNet-20"
-    assert (papers[1], ours[1]) == ("8.75", "8.50 ± 0.71")
+    assert (papers[1], ours[1]) == ("8.75", "8.50 ± 0.71 (n = 2), 1 diverged")
+    assert papers[5] == "6.61 ± 0.16"
     assert ours[-1].startswith("50,000 images, 64,000 iterations")
     assert len(others) == len(reproductions.REPRODUCTIONS)
 
@@ -134,9 +136,9 @@ def test_mean_responses(record_run: RecordRun, tmp_path: Path) -> None:
 
 def test_shortcut_options_in_the_papers_form(record_run: RecordRun, tmp_path: Path) -> None:
     runs = [record_run("resnet-20-b", error=8.25, parameters=272_474), record_run("resnet-20")]
-    networks = {"A": "resnet-20", "B": "resnet-20-b", "C": "resnet-20-c"}
-    lines = tables.save_shortcuts(runs, networks, tmp_path).splitlines()
-    assert lines[3] == "| ResNet-20 B | 272,474 | 8.25 | 24.52 |"
+    runs.append(record_run("resnet-20-b", 1, diverged=500, parameters=272_474))
+    lines = tables.save_shortcuts(runs, 20, tmp_path).splitlines()
+    assert lines[3] == "| ResNet-20 B | 272,474 | 8.25, 1 diverged | 24.52 |"
     assert lines[4] == "| ResNet-20 C | – | – | 24.19 |"
 
 
