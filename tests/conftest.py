@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from resnet_paper.recipe import SETTINGS, TINY, Recipe
 from resnet_paper.runs import COLUMNS, Run
@@ -17,6 +18,12 @@ needs_cifar10 = pytest.mark.skipif(
     not (REAL_DATA / "cifar-10-batches-py" / "test_batch").exists(),
     reason=f"CIFAR-10 is not in {REAL_DATA}: set DATA_DIR to where it is",
 )
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    """Tests draw the same numbers each time."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture
