@@ -75,7 +75,7 @@ def side(of: str | float, recorded: pd.DataFrame, quantity: str) -> tuple[float,
     if not len(runs):
         return float("nan"), f"{name} not recorded"
     if quantity == "diverged":
-        return diverged, f"{name} {diverged} of {len(runs)}"
+        return diverged, f"{diverged} of {len(runs)} runs of {name}"
     lost = f", {diverged} diverged" if diverged else ""
     if not len(values):
         return float("nan"), f"{name} has no {quantity}{lost}"

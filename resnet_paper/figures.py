@@ -15,6 +15,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MultipleLocator
 
 from resnet_paper import paper
 from resnet_paper.recipe import SETTINGS, Recipe
@@ -192,6 +193,8 @@ def frame(axes: Axes, settings: str, recipe: Recipe) -> None:
         ylabel="error (%)",
         yticks=paper.FIGURE6_ERROR_TICKS if as_in_paper else range(0, 101, 20),
     )
+    if scale > 1:
+        axes.xaxis.set_major_locator(MultipleLocator(1))  # as in the paper
     for height in paper.FIGURE6_GRID if as_in_paper else (20, 40, 60, 80):
         axes.axhline(height, color="0.7", lw=0.6, ls="--", zorder=0)
     for milestone in recipe.milestones:
@@ -312,7 +315,7 @@ def comparison(runs: Iterable[Run], settings: str, caveat: str = "") -> Figure |
         accuracy.set(ylabel="accuracy (%)", ylim=(0, 100))
         for axes in (loss, accuracy):
             axes.set(xlabel="epoch", xlim=(0, None))
-        loss.legend(frameon=False, fontsize=7, loc="upper right")
+        accuracy.legend(frameon=False, fontsize=7, loc="best")
         legend = "bold: test images; dashed: training, mean over augmented mini-batches"
         footnote(figure, legend, caveat)
     return figure
