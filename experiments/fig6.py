@@ -3,6 +3,7 @@
 import click
 
 from resnet_paper import figures, paper, study, tables
+from resnet_paper.recipe import PAPER
 
 
 @click.command()
@@ -18,16 +19,15 @@ def main(study: study.Study, depths: list[str], plain_depths: list[str], network
 
     Also with precise BN, with the paper's curves behind ours, and how far ours are from them.
     """
-    networks = plain_depths + depths
-    study.complete(study.runs_of(networks))
-    runs = study.recorded() if study.draw_only else study.recorded(networks)
+    study.complete(study.runs_of(plain_depths + depths))
+    runs = study.recorded()
     of_study = {"settings": study.settings, "caveat": study.caveat}
     figures.save(figures.figure6(runs, **of_study), study.output / "figure6")
     precise = figures.figure6(runs, **of_study, test=figures.PRECISE)
     figures.save(precise, study.output / "figure6_precise")
     panel = figures.precise_bn(study.recorded([network]), network, **of_study)
     figures.save(panel, study.output / "precise_bn")
-    if study.recipe.iterations == paper.ITERATIONS:
+    if study.recipe.iterations == PAPER.iterations:
         beside = figures.figure6(runs, **of_study, beside_paper=True)
         figures.save(beside, study.output / "figure6_paper")
         click.echo(tables.save_distances(runs, study.output, study.caveat))

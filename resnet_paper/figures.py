@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 
 from resnet_paper import paper
-from resnet_paper.recipe import SETTINGS, Recipe
+from resnet_paper.recipe import PAPER, SETTINGS, Recipe
 from resnet_paper.runs import Run, write
 
 PALETTE = sns.color_palette("colorblind")
@@ -125,7 +125,7 @@ def draw_papers(axes: Axes, network: str, recipe: Recipe, training: bool = True)
     """
     papers = paper.figure6_curves()
     own = papers[papers["network"] == network]
-    if own.empty or recipe.iterations != paper.ITERATIONS:
+    if own.empty or recipe.iterations != PAPER.iterations:
         return
     x = own["iteration"] / 1e4
     axes.plot(x, own["test_error"], color="0.55", lw=1.2, zorder=1.5, label="the paper")
@@ -188,7 +188,7 @@ def frame(axes: Axes, settings: str, recipe: Recipe) -> None:
     scale, as_in_paper = iteration_scale(settings), settings.startswith("paper")
     axes.set(
         xlim=(0, recipe.iterations / scale),
-        ylim=(0, 20 if as_in_paper else 100),
+        ylim=(0, paper.FIGURE6_ERROR_TICKS[-1] if as_in_paper else 100),
         xlabel="iter. (1e4)" if scale > 1 else "iter.",
         ylabel="error (%)",
         yticks=paper.FIGURE6_ERROR_TICKS if as_in_paper else range(0, 101, 20),

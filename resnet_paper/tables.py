@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from resnet_paper import paper, reproductions
-from resnet_paper.recipe import Recipe
+from resnet_paper.recipe import PAPER, Recipe
 from resnet_paper.runs import Run, summary, write, write_table
 
 DASH = "–"
@@ -176,7 +176,8 @@ def save_reproductions(runs: Iterable[Run], recipe: Recipe, folder: Path, note: 
     return save(folder / "reproductions", words, words, note)
 
 
-HALF_TIME = 32_000  # where the learning rate falls first, and the curves become flat
+HALF_TIME = PAPER.milestones[0]  # the learning rate falls, and the curves become flat
+FEW = 10  # points of a curve
 DISTANCES = {  # ours: the paper's curve that it is compared with, and what it is called
     "test_error": ("test_error", "test"),
     "test_error_precise": ("test_error", "test, precise BN"),
@@ -188,8 +189,9 @@ DISTANCES = {  # ours: the paper's curve that it is compared with, and what it i
 def distances(runs: Iterable[Run]) -> pd.DataFrame:
     """How far the mean curve of each network's runs is from the paper's, in points of error.
 
-    A row (network, runs, error, until_32k, after_32k) for each of DISTANCES: means of the absolute
-    differences over those of Figure 6's points that can be read, until and after iteration 32,000.
+    A row for each of DISTANCES: until_32k and after_32k, means of the absolute differences over
+    those of Figure 6's points that can be read, until and after the first milestone; points_*: how
+    many these are.
     """
     recorded, rows = list(runs), []
     for network, theirs in paper.figure6_curves().groupby("network", sort=False):
@@ -208,9 +210,12 @@ def distances(runs: Iterable[Run]) -> pd.DataFrame:
                     "error": name,
                     "until_32k": apart[apart.index <= HALF_TIME].mean(),
                     "after_32k": apart[apart.index > HALF_TIME].mean(),
+                    "points_until": apart[apart.index <= HALF_TIME].count(),
+                    "points_after": apart[apart.index > HALF_TIME].count(),
                 }
             )
     columns = ["network", "runs", "error", "until_32k", "after_32k"]
+    columns += ["points_until", "points_after"]
     return pd.DataFrame(rows, columns=columns).round(4)
 
 
@@ -219,16 +224,23 @@ def save_distances(runs: Iterable[Run], folder: Path, note: str = "") -> str:
     table = distances(runs)
     words = []
     for network, rows in table.groupby("network", sort=False):
-        cells = {
-            f"{DISTANCES[row['error']][1]}": number(row["until_32k"], "{:.2f}")
-            + " / "
-            + number(row["after_32k"], "{:.2f}")
-            for row in rows.to_dict("records")
-        }
+        cells = {}
+        for row in rows.to_dict("records"):
+            before, after = (
+                number(row[distance], "{:.2f}") + "*" * (0 < row[points] < FEW)
+                for distance, points in (
+                    ("until_32k", "points_until"),
+                    ("after_32k", "points_after"),
+                )
+            )
+            cells[DISTANCES[row["error"]][1]] = f"{before} / {after}"
         words.append({"network": paper.title(str(network)), "n": rows["runs"].iloc[0], **cells})
     columns = ["network", "n", *(called for _, called in DISTANCES.values())]
-    meaning = "Mean absolute distance to the paper's curve (points of error), until / after 32,000."
-    text = f"{meaning} {note}".strip()
+    meaning = (
+        "Mean absolute distance to the paper's curve, in points of error, until / after iteration"
+    )
+    few = f"; * over fewer than {FEW} points that can be read."
+    text = f"{meaning} {HALF_TIME:,}{few} {note}".strip()
     return save(folder / "figure6", table, pd.DataFrame(words, columns=columns), text)
 
 
@@ -257,6 +269,8 @@ def save_comparison(runs: Iterable[Run], settings: str, folder: Path, note: str 
     for run in runs:
         record = run.finished_record()
         accuracy, best = 100 - record["test_error"], 100 - run.curve()["test_error"].min()
+        if run.diverged:
+            accuracy = best = math.nan
         count, loss = record["parameters"], record["test_loss"]
         rows.append((run.network, run.seed, count, loss, accuracy, best))
         others = reproductions.COMPARED.get(settings, {}).get(run.network)
@@ -265,8 +279,8 @@ def save_comparison(runs: Iterable[Run], settings: str, folder: Path, note: str 
                 f"{paper.title(run.network)}, seed {run.seed}",
                 f"{count / 1e6:.2f}M",
                 number(loss, "{:.4f}"),
-                f"{accuracy:.2f}" + ", diverged" * run.diverged,
-                f"{best:.2f}",
+                "diverged" if run.diverged else f"{accuracy:.2f}",
+                number(best, "{:.2f}"),
                 number(others and others.loss, "{:.4f}"),
                 number(others and others.accuracy, "{:.2f}"),
                 number(others and others.best, "{:.2f}"),

@@ -73,7 +73,7 @@ def test_a_net_of_which_a_run_diverged_does_not_converge(
 ) -> None:
     runs = [record_run("resnet-110", train_error_clean=0.1)]
     runs.append(record_run("resnet-110", 1, train_error_clean=0.1, diverged=diverged))
-    runs.append(record_run("resnet-56", train_error_clean=0.3))
+    runs.append(record_run("resnet-20", train_error_clean=0.3))
     said = next(said for claim, said in verdicts(runs).items() if "converges" in claim)
     assert said[0] == verdict
 

@@ -124,6 +124,7 @@ def test_weights_without_responses_are_one_line(network: str, says: str) -> None
 def test_the_shortcut_options_end_to_end() -> None:
     result = run(shortcuts.main, *DEMO, "--precision", "float32", "--depth", "8")
     assert result.exit_code == 0, result.output
+    Path("figures/demo/shortcuts-8.md").unlink()
     assert "resnet-8 seed 0" not in run(all_figures.main, *DEMO).output
     lines = Path("figures/demo/shortcuts-8.md").read_text().splitlines()
     parameters = [line.split(" | ")[1] for line in lines[2:5]]

@@ -45,6 +45,16 @@ def test_figure6_draws_the_mean_and_the_range_of_seeds(record_run: RecordRun) ->
     runs = [record_run("resnet-20", seed, error) for seed, error in enumerate((8.0, 9.0))]
     table = figures.curves(runs)[figures.TEST]
     assert table.iloc[-1].tolist() == [8.5, 8.0, 9.0]
+    (axes,) = figures.figure6(runs, "paper").axes
+    _, band = axes.collections
+    ends = [y for x, y in band.get_paths()[0].vertices if x == 6.4]
+    assert (min(ends), max(ends)) == (8.0, 9.0)
+
+
+def test_figure6_marks_where_the_rate_falls(record_run: RecordRun) -> None:
+    (axes,) = figures.figure6([record_run("resnet-20")], "paper").axes
+    upright = [line.get_xdata()[0] for line in axes.lines if len(set(line.get_xdata())) == 1]
+    assert upright == [3.2, 4.8]
 
 
 @pytest.mark.parametrize(

@@ -397,3 +397,13 @@ def test_a_field_newer_than_a_record_has_its_default(
     assert run.finished_by(recipe)
     with pytest.raises(UserError, match="normalisation per-pixel mean, not channels"):
         run.finished_by(replace(recipe, normalisation="channels"))
+
+
+def test_a_network_without_bn_is_trained_and_goes_on(
+    tmp_path: Path, recipe: Recipe, dataset: Dataset
+) -> None:
+    cut, whole = (Run(tmp_path / name, "tiny", "simple-cnn", 0) for name in ("cut", "whole"))
+    interrupted(cut, recipe, dataset, at=5)
+    assert_same_result(complete(cut, recipe, dataset), complete(whole, recipe, dataset))
+    curve = whole.curve()
+    assert curve["test_error"].tolist() == curve["test_error_precise"].tolist()
