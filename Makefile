@@ -32,7 +32,7 @@ help:  ## this list
 	@sed -n 's/^\([a-z0-9]*\):.*##/  \1:/p' $(firstword $(MAKEFILE_LIST))
 	@echo "Variables (make TARGET NAME=VALUE):"
 	@echo "  SETTINGS      paper, paper-45k, tiny, demo; of compare:"
-	@echo "                100-epochs, 10-epochs, tiny-epochs                ($(SETTINGS))"
+	@echo "                100-epochs (its default), 10-epochs, tiny-epochs  ($(SETTINGS))"
 	@echo "  DEPTHS        residual nets of table6 and fig6: 6n+2            ($(or $(DEPTHS),20 32 44 56 110))"
 	@echo "  PLAIN_DEPTHS  plain nets of fig6                                ($(or $(PLAIN_DEPTHS),20 32 44 56))"
 	@echo "  SEEDS         how many runs of each network, from seed 0        ($(SEEDS))"
@@ -41,7 +41,7 @@ help:  ## this list
 	@echo "  DATA_DIR      where CIFAR-10 is, or is downloaded to            ($(DATA_DIR))"
 	@echo "  RUNS          where runs are recorded                           ($(RUNS))"
 	@echo "  DEVICE        auto, cpu or cuda                                 ($(DEVICE))"
-	@echo "  PRECISION     auto, bfloat16, float32, and on CUDA tf32         ($(PRECISION))"
+	@echo "  PRECISION     auto, bfloat16, float32, on CUDA tf32; not bench  ($(PRECISION))"
 	@echo "  CONCURRENT    runs at once; 0: as many as suits the device      ($(CONCURRENT))"
 	@echo "  KILLS         how often faults kills a training                 ($(KILLS))"
 	@echo "  PYTHON        the Python (3.10 or later) that .venv is made by  ($(PYTHON))"

@@ -9,7 +9,9 @@ from resnet_paper.recipe import COMPARED
 
 @click.command()
 @study.options
-@click.option("--network", default="resnet-20", help="As of fig6.")
+@click.option(
+    "--network", default="resnet-20", help="The net whose moving and precise BN are compared."
+)
 def main(study: study.Study, network: str) -> None:
     """Draw every table and figure of these settings; trains nothing."""
     where = ["--settings", study.settings, "--runs", str(study.root)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain
 
 import pandas as pd
 
@@ -33,7 +34,7 @@ def check(runs: Iterable[Run], claims: Iterable[paper.Claim] = paper.CLAIMS) -> 
                 "claim": claim.words,
                 "where": claim.where,
                 "verdict": verdict([holds for holds, _ in results]),
-                "numbers": "; ".join(dict.fromkeys(words for _, words in results)),
+                "numbers": "; ".join(dict.fromkeys(chain(*(words for _, words in results)))),
             }
         )
     return pd.DataFrame(rows)
@@ -47,7 +48,7 @@ def verdict(comparisons: Iterable[bool | None]) -> str:
     return UNMEASURED if None in comparisons else HOLDS
 
 
-def compare(comparison: paper.Below, recorded: pd.DataFrame) -> tuple[bool | None, str]:
+def compare(comparison: paper.Below, recorded: pd.DataFrame) -> tuple[bool | None, list[str]]:
     """Whether a comparison holds, None if it is not measured; and its numbers in words."""
     quantity, smaller, greater = comparison
     (low, low_words), (high, high_words) = (
@@ -55,9 +56,9 @@ def compare(comparison: paper.Below, recorded: pd.DataFrame) -> tuple[bool | Non
     )
     missing = [w for value, w in ((low, low_words), (high, high_words)) if pd.isna(value)]
     if missing:
-        return None, "; ".join(missing)
+        return None, missing
     holds = bool(low < high)
-    return holds, f"{quantity} {low_words} {'<' if holds else '≥'} {high_words}"
+    return holds, [f"{quantity} {low_words} {'<' if holds else '≥'} {high_words}"]
 
 
 def side(of: str | float, recorded: pd.DataFrame, quantity: str) -> tuple[float, str]:
@@ -68,10 +69,8 @@ def side(of: str | float, recorded: pd.DataFrame, quantity: str) -> tuple[float,
     if not isinstance(of, str):
         return of, f"{of:g}"
     name, runs = paper.title(of), recorded[recorded["network"] == of]
-    values, diverged = (
-        runs[QUANTITIES[quantity]].dropna().astype(float),
-        int(runs["diverged"].sum()),
-    )
+    values = runs[QUANTITIES[quantity]].dropna().astype(float)
+    diverged = int(runs["diverged"].sum())
     if not len(runs):
         return float("nan"), f"{name} not recorded"
     if quantity == "diverged":

@@ -48,7 +48,8 @@ def style() -> Iterator[None]:
 
 
 def colour(network: str) -> tuple[float, float, float]:
-    layers = paper.depth(network) or len(network)
+    layers = paper.depth(network)
+    assert layers, "by_network"
     return COLOURS.get(layers) or PALETTE[layers % len(PALETTE)]
 
 

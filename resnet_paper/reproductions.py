@@ -87,8 +87,8 @@ class Compared(NamedTuple):
 
 
 # By settings and network, and what is to be said of them.
-COMPARED_NOTES = {"10-epochs": "The others' accuracies were measured with augmentation still on."}
-COMPARED = {
+COMPARISON_NOTES = {"10-epochs": "The others' accuracies were measured with augmentation still on."}
+COMPARISONS = {
     "100-epochs": {
         "resnet-18": Compared(0.1937, 94.99, None),
         "vgg-19": Compared(0.3345, 92.87, None),

@@ -273,7 +273,7 @@ def save_comparison(runs: Iterable[Run], settings: str, folder: Path, note: str 
             accuracy = best = math.nan
         count, loss = record["parameters"], record["test_loss"]
         rows.append((run.network, run.seed, count, loss, accuracy, best))
-        others = reproductions.COMPARED.get(settings, {}).get(run.network)
+        others = reproductions.COMPARISONS.get(settings, {}).get(run.network)
         words.append(
             (
                 f"{paper.title(run.network)}, seed {run.seed}",
@@ -291,7 +291,7 @@ def save_comparison(runs: Iterable[Run], settings: str, folder: Path, note: str 
     theirs = ["others: test loss", "others: test accuracy (%)", "others: best (%)"]
     text = without_empty(pd.DataFrame(words, columns=[*ours, *theirs]), theirs)
     table = pd.DataFrame(rows, columns=numbers).round(4)
-    note = f"{reproductions.COMPARED_NOTES.get(settings, '')} {note}".strip()
+    note = f"{reproductions.COMPARISON_NOTES.get(settings, '')} {note}".strip()
     return save(folder / "comparison", table, text, note)
 
 

@@ -83,6 +83,18 @@ def attempt(work: Callable[[], object]) -> object:
         return error
 
 
+def backup_of(study: Study) -> Path:
+    """A copy of all that a study has recorded."""
+    return Path(shutil.copytree(study.root, study.root.with_name("backup")))
+
+
+def damaged_file(study: Study, backup: Path, path: Path, damage: Callable[[bytes], bytes]) -> bytes:
+    """Put a study back as it was, damage one of its files, and return what the file holds now."""
+    shutil.copytree(backup, study.root, dirs_exist_ok=True)
+    path.write_bytes(damage(path.read_bytes()))
+    return path.read_bytes()
+
+
 def numbers(study: Study) -> str:
     """All that tables say of the recorded runs."""
     runs = study.recorded()
@@ -91,16 +103,13 @@ def numbers(study: Study) -> str:
 
 def test_damage_to_a_finished_run(study: Study, finished: Run) -> None:
     drawn = numbers(study)
-    backup = study.root.with_name("backup")
-    shutil.copytree(study.root, backup)
+    backup = backup_of(study)
 
     @CASES
     @given(st.sampled_from(FINISHED), damages)
     def check(name: str, damage: Callable[[bytes], bytes]) -> None:
-        shutil.copytree(backup, study.root, dirs_exist_ok=True)
         path = finished.directory / name
-        damaged = damage(path.read_bytes())
-        path.write_bytes(damaged)
+        damaged = damaged_file(study, backup, path, damage)
         table = attempt(lambda: numbers(study))
         assert isinstance(table, UserError) or table == drawn
         if damaged != (backup / path.relative_to(study.root)).read_bytes():
@@ -121,17 +130,14 @@ def test_damage_to_a_finished_run(study: Study, finished: Run) -> None:
 def test_damage_to_an_unfinished_run(
     study: Study, unfinished: Run, recipe: Recipe, dataset: Dataset
 ) -> None:
-    backup = study.root.with_name("backup")
-    shutil.copytree(study.root, backup)
+    backup = backup_of(study)
     checkpoint = unfinished.checkpoint_file.read_bytes()
 
     @CASES
     @given(st.sampled_from(UNFINISHED), damages)
     def check(name: str, damage: Callable[[bytes], bytes]) -> None:
-        shutil.copytree(backup, study.root, dirs_exist_ok=True)
         path = unfinished.directory / name
-        damaged = damage(path.read_bytes())
-        path.write_bytes(damaged)
+        damaged = damaged_file(study, backup, path, damage)
         begun = attempt(lambda: first_step(unfinished, recipe, dataset))
         if name == "checkpoint.pt" and damaged != checkpoint:
             assert isinstance(begun, UserError)
