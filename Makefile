@@ -25,7 +25,7 @@ PLAIN = $(if $(PLAIN_DEPTHS),--plain-depths "$(PLAIN_DEPTHS)")
 
 .NOTPARALLEL:
 .PHONY: help demo test faults lint table6 fig6 fig7 claims train figures \
-	shortcuts compare table1 bench clean
+	shortcuts compare table1 publish bench clean
 
 help:  ## this list
 	@echo "Targets:"
@@ -74,6 +74,9 @@ compare: .venv/ready  ## ResNet-18 beside VGG-19; SETTINGS=10-epochs: SimpleCNN 
 
 table1: .venv/ready  ## multiply-adds of the ImageNet networks, counted, beside the paper's
 	$(BIN)/python experiments/table1.py
+
+publish: .venv/ready  ## copies the finished runs of RUNS to experiments/runs, weights in float16
+	$(BIN)/python experiments/publish.py $(WHERE)
 
 demo: SETTINGS = demo
 demo: table6 fig6 fig7 claims  ## the whole study in a few minutes, on synthetic images: figures/demo/

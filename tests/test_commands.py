@@ -7,7 +7,18 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from experiments import bench, claims, compare, fig6, fig7, shortcuts, table1, table6, train
+from experiments import (
+    bench,
+    claims,
+    compare,
+    fig6,
+    fig7,
+    publish,
+    shortcuts,
+    table1,
+    table6,
+    train,
+)
 from experiments import figures as all_figures
 from resnet_paper import models, responses
 from resnet_paper.recipe import SETTINGS, Recipe
@@ -95,6 +106,11 @@ def test_the_study_end_to_end_on_synthetic_images() -> None:
     assert (
         result.stderr == f"Error: {weights} holds the weights of a resnet-8, not of a resnet-20\n"
     )
+
+    copied = run(publish.main, *DEMO, "--to", "published").output
+    assert "plain-8 seed 0: published/demo/plain-8/seed-0, with weights in float" in copied
+    assert "resnet-8 seed 0: published/demo/resnet-8/seed-0, with weights in float" in copied
+    assert "is missing in published" in run(publish.main, *DEMO, "--to", "published").output
 
     assert run(all_figures.main, *DEMO).exit_code == 0
     for name in ("table6", "plain", "reproductions", "claims", "figure7"):
