@@ -11,9 +11,7 @@ from resnet_paper.data import Normalisation
 
 @click.command()
 @study.options
-@click.option(
-    "--to", type=click.Path(path_type=Path), default=pretrained.PUBLISHED, help="A directory."
-)
+@click.option("--to", type=click.Path(path_type=Path), default=study.Study.root, show_default=True)
 def main(study: study.Study, to: Path) -> None:
     """Publish the finished runs of these settings that are not published yet; trains nothing."""
     responses.record_missing(study)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import cycle
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import click
@@ -15,7 +16,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MultipleLocator
+from matplotlib.ticker import MaxNLocator, MultipleLocator
 
 from resnet_paper import paper
 from resnet_paper.recipe import PAPER, SETTINGS, Recipe
@@ -115,8 +116,11 @@ def figure6(
 
 
 def footnote(figure: Figure, legend: str, caveat: str) -> None:
-    """How to read a figure, and what it must say of itself."""
-    figure.supxlabel(f"{legend}\n{caveat}".strip(), fontsize=7, color="0.3")
+    """How to read a figure, and what it must say of itself, in lines no wider than it is."""
+    lines = [
+        line for text in (legend, caveat) for line in wrap(text, int(19 * figure.get_figwidth()))
+    ]
+    figure.supxlabel("\n".join(lines), fontsize=7, color="0.3")
 
 
 def draw_papers(axes: Axes, network: str, recipe: Recipe, training: bool = True) -> None:
@@ -285,6 +289,7 @@ def figure7(
         deepest = max(map(len, tables.values()))
         for axes in (original, ranked):
             axes.set(ylabel="std", xlim=(0, deepest + 1), ylim=(0, None))
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         original.legend(frameon=False, ncols=2, fontsize=7)
     return figure
 

@@ -1,5 +1,6 @@
 """Figures show what was recorded, without torch, and come out the same each time."""
 
+import io
 import subprocess
 import sys
 from collections.abc import Callable
@@ -55,6 +56,19 @@ def test_figure6_marks_where_the_rate_falls(record_run: RecordRun) -> None:
     (axes,) = figures.figure6([record_run("resnet-20")], "paper").axes
     upright = [line.get_xdata()[0] for line in axes.lines if len(set(line.get_xdata())) == 1]
     assert upright == [3.2, 4.8]
+
+
+@pytest.mark.parametrize("networks", [["resnet-20"], ["resnet-20", "plain-20"]])
+def test_what_stands_below_a_figure_is_no_wider_than_it(
+    networks: list[str], record_run: RecordRun
+) -> None:
+    runs = [record_run(network) for network in networks]
+    runs += [record_run("resnet-56", seed, diverged=9) for seed in range(9)]
+    figure = figures.figure6(runs, "paper", "Synthetic images.", beside_paper=True)
+    figure.savefig(io.BytesIO())
+    (below,) = figure.texts
+    assert "Synthetic images. Diverged and not drawn: resnet-56" in below.get_text()
+    assert below.get_window_extent().width < figure.bbox.width
 
 
 @pytest.mark.parametrize(
