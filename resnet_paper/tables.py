@@ -144,36 +144,40 @@ def save_reproductions(runs: Iterable[Run], recipe: Recipe, folder: Path, note: 
     """Write the paper's, our and others' errors side by side, each with its protocol."""
     recorded = summary(runs)
     papers = {
-        result.network: in_words(result.error, None, None)
-        if result.mean is None or result.std is None
-        else mean_in_words(result.mean, result.std)
+        result.network: in_words(result.error, result.mean, result.std)
         for result in (*paper.TABLE6, *paper.plain_results())
         if result.network and not pd.isna(result.error)
     }
-    networks = list(papers)
     ours = {}
-    for name in networks:
-        own = recorded[recorded["network"] == name]
+    for network in papers:
+        own = recorded[recorded["network"] == network]
         of, diverged = statistics(own["test_error"]), int(own["diverged"].sum())
-        count = f" (n = {of['runs']})" if of["runs"] > 1 else ""
-        ours[name] = mean_in_words(of["mean"], of["std"]) + count + diverged_in_words(diverged)
-    length = f"{recipe.train_images:,} images, {recipe.iterations:,} iterations, last iteration"
-    rows = [
-        ("the paper", "plain nets: read off Figure 6", papers),
-        ("ours", f"{length}, mean over the recorded runs", ours),
+        ours[network] = in_words(of["best"], of["mean"], of["std"], int(of["runs"]))
+        ours[network] += diverged_in_words(diverged)
+    columns = [
+        ("paper", f"{length(PAPER)}; plain nets read off Figure 6", papers),
+        ("ours", f"{length(recipe)}, each run's last one; best (mean ± std)", ours),
         *reproductions.REPRODUCTIONS,
     ]
-    words = pd.DataFrame(
-        [
-            {
-                "who": who,
-                **{paper.title(name): errors.get(name, DASH) for name in networks},
-                "protocol": protocol,
-            }
-            for who, protocol, errors in rows
-        ]
+    table = pd.DataFrame({who: errors for who, _, errors in columns}, index=list(papers))
+    words = table.fillna(DASH).rename(columns=owner).rename(index=paper.title)
+    protocols = "".join(f"- {who}: {protocol}\n" for who, protocol, _ in columns)
+    return save(
+        folder / "reproductions",
+        table.rename_axis("network").reset_index(),
+        words.rename_axis("error (%)").reset_index(),
+        f"{protocols}\n{note}".strip(),
     )
-    return save(folder / "reproductions", words, words, note)
+
+
+def length(recipe: Recipe) -> str:
+    """How long a recipe trains, on how much."""
+    return f"{recipe.train_images:,} images, {recipe.iterations:,} iterations"
+
+
+def owner(repository: str) -> str:
+    """Whose it is: what stands before the slash."""
+    return repository.split("/")[0]
 
 
 HALF_TIME = PAPER.milestones[0]  # the learning rate falls, and the curves become flat

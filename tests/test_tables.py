@@ -96,12 +96,17 @@ def test_reproductions_stand_beside_the_paper_and_ours(
     runs = [record_run("resnet-20", seed, error) for seed, error in enumerate((8.0, 9.0))]
     runs.append(record_run("resnet-20", 2, 90.0, diverged=1_000))
     text = tables.save_reproductions(runs, PAPER, tmp_path)
-    header, _, papers, ours, *others = (line.split(" | ") for line in text.splitlines())
-    assert header[1] == "ResNet-20"
-    assert (papers[1], ours[1]) == ("8.75", "8.50 ± 0.71 (n = 2), 1 diverged")
-    assert papers[5] == "6.61 ± 0.16"
-    assert ours[-1].startswith("50,000 images, 64,000 iterations")
-    assert len(others) == len(reproductions.REPRODUCTIONS)
+    header, _, *rows = (
+        line.strip("| ").split(" | ") for line in text.split("\n\n")[0].splitlines()
+    )
+    others = [reproduction.who.split("/")[0] for reproduction in reproductions.REPRODUCTIONS]
+    assert header == ["error (%)", "paper", "ours", *others]
+    errors = {network: cells for network, *cells in rows}
+    assert errors["ResNet-20"][:3] == ["8.75", "8.00 (8.50 ± 0.71, n = 2), 1 diverged", "8.27"]
+    assert errors["ResNet-110"][:2] == ["6.43 (6.61 ± 0.16)", "–"]
+    assert errors["plain-20"][-1] == "9.69"
+    assert "- ours: 50,000 images, 64,000 iterations, each run's last one" in text
+    assert f"- {reproductions.REPRODUCTIONS[0].who}: 200 epochs" in text
 
 
 def test_distance_to_the_papers_curves_is_a_mean_of_absolute_differences(
