@@ -75,7 +75,7 @@ compare: .venv/ready  ## ResNet-18 beside VGG-19; SETTINGS=10-epochs: SimpleCNN 
 table1: .venv/ready  ## multiply-adds of the ImageNet networks, counted, beside the paper's
 	$(BIN)/python experiments/table1.py
 
-publish: .venv/ready  ## copies the finished runs of RUNS to experiments/runs, weights in float16
+publish: .venv/ready  ## copies the finished runs of RUNS to experiments/runs
 	$(BIN)/python experiments/publish.py $(WHERE)
 
 demo: SETTINGS = demo

@@ -5,27 +5,39 @@ from pathlib import Path
 
 import click
 
-from resnet_paper import data, pretrained, responses, study
+from resnet_paper import data, publish, responses, study
 from resnet_paper.data import Normalisation
+from resnet_paper.errors import UserError
 
 
 @click.command()
 @study.options
 @click.option("--to", type=click.Path(path_type=Path), default=study.Study.root, show_default=True)
 def main(study: study.Study, to: Path) -> None:
-    """Publish the finished runs of these settings that are not published yet; trains nothing."""
+    """Publish the finished runs of these settings that are not published yet; trains nothing.
+
+    Responses that Figure 7 lacks are measured first, by the weights as they were trained.
+    """
+    if study.root.resolve() == to.resolve():
+        raise UserError(
+            f"{to} is where published runs are: choose those to publish by RUNS (--runs)"
+        )
+    recorded = study.recorded()
+    if not recorded:
+        raise UserError(f"no finished run in {study.root / study.settings}: choose another RUNS")
     responses.record_missing(study)
-    runs = [run for run in study.recorded() if not replace(run, root=to).directory.exists()]
-    if not runs:
-        click.echo(f"no finished run in {study.root} is missing in {to}")
-        return
     dataset = data.load(study.recipe, study.data_dir)
     normalise = Normalisation.of(dataset.train, study.recipe)
-    for run in runs:
-        published = pretrained.publish(run, to, dataset.test, normalise)
-        weights = published.finished_record().get("published")
+    for run in recorded:
+        there = replace(run, root=to)
+        if there.record() is not None:
+            state = "published already" if there.finished else f"not published: begun in {to} too"
+            click.echo(f"{run}: {state}")
+            continue
+        publish.publish(run, to, dataset.test, normalise)
+        weights = there.finished_record().get("published")
         precision = f"with weights in {weights['weights']}" if weights else "without weights"
-        click.echo(f"{run}: {published.directory}, {precision}")
+        click.echo(f"{run}: {there.directory}, {precision}")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from resnet_paper.errors import UserError
 from resnet_paper.recipe import CHANNEL_MEANS, CHANNEL_STDS, PAPER, Recipe
 
 SPLIT_SEED = 45_000
+EVALUATION_BATCH = 250  # images at a time where nothing is trained
 
 
 @dataclass(frozen=True)

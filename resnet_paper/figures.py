@@ -29,6 +29,7 @@ TEST = "test_error"
 PRECISE = "test_error_precise"
 TRAIN = "train_error_clean"
 DASHED: Any = (0, (3, 1.5))
+CHARACTERS_PER_INCH = 19  # of type of 7 points
 
 
 @contextmanager
@@ -118,7 +119,9 @@ def figure6(
 def footnote(figure: Figure, legend: str, caveat: str) -> None:
     """How to read a figure, and what it must say of itself, in lines no wider than it is."""
     lines = [
-        line for text in (legend, caveat) for line in wrap(text, int(19 * figure.get_figwidth()))
+        line
+        for text in (legend, caveat)
+        for line in wrap(text, int(CHARACTERS_PER_INCH * figure.get_figwidth()))
     ]
     figure.supxlabel("\n".join(lines), fontsize=7, color="0.3")
 
@@ -289,7 +292,7 @@ def figure7(
         deepest = max(map(len, tables.values()))
         for axes in (original, ranked):
             axes.set(ylabel="std", xlim=(0, deepest + 1), ylim=(0, None))
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
         original.legend(frameon=False, ncols=2, fontsize=7)
     return figure
 

@@ -1,4 +1,4 @@
-"""What others measured: the best public reproductions, each by its own protocol. Facts only."""
+"""What others measured: public reproductions, each by its own protocol. Facts only."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ REPRODUCTIONS = (
     ),
     Reproduction(
         "nabla0001/resnet",
-        "45,000 images, 64,000 iterations, 5 runs",
+        "45,000 images, 64,000 iterations, mean ± std of 5 runs",
         {
             "resnet-20": "8.51 ± 0.22",
             "resnet-56": "7.40 ± 0.27",
@@ -50,7 +50,7 @@ REPRODUCTIONS = (
     ),
     Reproduction(
         "AmroAbujabal/resnet-cifar-repro",
-        "64,000 iterations, 3 runs",
+        "64,000 iterations, mean ± std of 3 runs",
         {"resnet-20": "8.39 ± 0.31", "resnet-56": "7.45 ± 0.69"},
     ),
     Reproduction(

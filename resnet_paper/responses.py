@@ -17,10 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from resnet_paper import data, figures, models, paper, study, tables
-from resnet_paper.data import Images, Normalisation
+from resnet_paper.data import EVALUATION_BATCH, Images, Normalisation
 from resnet_paper.errors import UserError
-
-BATCH = 250
 
 
 class Deviation:
@@ -74,8 +72,8 @@ def response_stds(network: nn.Module, images: Images, normalise: Normalisation) 
     """
     network.eval()
     with listening(network) as deviations:
-        for start in range(0, len(images), BATCH):
-            network(normalise(images.pixels[start : start + BATCH]))
+        for pixels in images.pixels.split(EVALUATION_BATCH):
+            network(normalise(pixels))
     return pd.DataFrame(
         {
             "layer": range(1, len(deviations) + 1),
@@ -103,7 +101,7 @@ def record_missing(study: study.Study) -> None:
             if run.weights_file.exists():
                 todo.append(run)
             else:
-                click.echo(f"{run} has no weights.pt and no responses: it is not drawn")
+                click.echo(f"{run} has no weights.pt and no responses: Figure 7 does without it")
     if not todo:
         return
     dataset = data.load(study.recipe, study.data_dir)

@@ -152,16 +152,23 @@ def save_reproductions(runs: Iterable[Run], recipe: Recipe, folder: Path, note: 
     for network in papers:
         own = recorded[recorded["network"] == network]
         of, diverged = statistics(own["test_error"]), int(own["diverged"].sum())
-        ours[network] = in_words(of["best"], of["mean"], of["std"], int(of["runs"]))
-        ours[network] += diverged_in_words(diverged)
+        if len(own):
+            errors = in_words(of["best"], of["mean"], of["std"], int(of["runs"]))
+            ours[network] = errors + diverged_in_words(diverged)
     columns = [
         ("paper", f"{length(PAPER)}; plain nets read off Figure 6", papers),
-        ("ours", f"{length(recipe)}, each run's last one; best (mean ± std)", ours),
+        (
+            "ours",
+            f"{length(recipe)}, error at the last; of several runs the best (mean ± std, n)",
+            ours,
+        ),
         *reproductions.REPRODUCTIONS,
     ]
-    table = pd.DataFrame({who: errors for who, _, errors in columns}, index=list(papers))
+    table = pd.DataFrame(
+        {who: errors for who, _, errors in columns}, index=list(papers), dtype=object
+    )
     words = table.fillna(DASH).rename(columns=owner).rename(index=paper.title)
-    protocols = "".join(f"- {who}: {protocol}\n" for who, protocol, _ in columns)
+    protocols = "".join(f"- {link(who)}: {protocol}\n" for who, protocol, _ in columns)
     return save(
         folder / "reproductions",
         table.rename_axis("network").reset_index(),
@@ -178,6 +185,11 @@ def length(recipe: Recipe) -> str:
 def owner(repository: str) -> str:
     """Whose it is: what stands before the slash."""
     return repository.split("/")[0]
+
+
+def link(repository: str) -> str:
+    """Where it is, in Markdown; what is no repository, the paper or ours, as it stands."""
+    return f"[{repository}](https://github.com/{repository})" if "/" in repository else repository
 
 
 HALF_TIME = PAPER.milestones[0]  # the learning rate falls, and the curves become flat

@@ -20,12 +20,19 @@ from torch import Tensor, nn
 
 from resnet_paper import models
 from resnet_paper.compute import CAPTURE_REHEARSALS, Computing, revision
-from resnet_paper.data import BatchStream, Dataset, Images, Normalisation, Plan, augment
+from resnet_paper.data import (
+    EVALUATION_BATCH,
+    BatchStream,
+    Dataset,
+    Images,
+    Normalisation,
+    Plan,
+    augment,
+)
 from resnet_paper.errors import UserError
 from resnet_paper.recipe import Recipe, learning_rate
 from resnet_paper.runs import MOVE_AWAY, Run, as_json, recorded_recipe, write
 
-EVALUATION_BATCH = 250
 BN_MOMENTUM = 0.1  # torch's default
 CHECKPOINT_KEYS = (
     "record",

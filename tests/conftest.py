@@ -1,5 +1,6 @@
 """Small recipes, data sets and recorded runs for the tests."""
 
+import io
 import os
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -8,9 +9,10 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from resnet_paper.recipe import SETTINGS, TINY, Recipe
-from resnet_paper.runs import COLUMNS, Run
+from resnet_paper.runs import COLUMNS, Run, write
 
 REAL_DATA = Path(os.environ.get("DATA_DIR", "data")).absolute()
 
@@ -50,7 +52,12 @@ def record_run(tmp_path: Path) -> Callable[..., Run]:
     """A function that records a made-up finished run."""
 
     def record(
-        network: str, seed: int = 0, error: float = 8.0, settings: str = "paper", **more: Any
+        network: str,
+        seed: int = 0,
+        error: float = 8.0,
+        settings: str = "paper",
+        weights: nn.Module | None = None,
+        **more: Any,
     ) -> Run:
         run = Run(tmp_path, settings, network, seed)
         recipe = SETTINGS[settings]
@@ -58,7 +65,11 @@ def record_run(tmp_path: Path) -> Callable[..., Run]:
         steps.append(recipe.iterations)
         rows = [dict.fromkeys(COLUMNS, error + 1) | {"iteration": step} for step in steps]
         rows[-1] |= {"test_error": error}
-        digest = run.write_curve(rows)
+        digests = {"curve.csv": run.write_curve(rows)}
+        if weights is not None:
+            buffer = io.BytesIO()
+            torch.save(weights.state_dict(), buffer)
+            digests["weights.pt"] = write(run.weights_file, buffer.getvalue())
         run.write_record(
             {
                 "network": network,
@@ -66,7 +77,7 @@ def record_run(tmp_path: Path) -> Callable[..., Run]:
                 "recipe": asdict(recipe),
                 "computed": {},
                 "test_error": error,
-                "sha256": {"curve.csv": digest},
+                "sha256": digests,
                 "finished": True,
                 **more,
             }

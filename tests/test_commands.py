@@ -52,6 +52,8 @@ def run(command: click.Command, *arguments: str) -> Result:
         (train.main, ["--network", "resnet-8", "--seed", "-1"], 2, "--seed"),
         (train.main, ["--network", "imagenet-resnet-50", *DEMO], 1, "is not for CIFAR-10"),
         (compare.main, DEMO, 1, "'demo' compares nothing: use 100-epochs"),
+        (publish.main, [], 1, "is where published runs are"),
+        (publish.main, ["--runs", "myne"], 1, "no finished run in myne/paper"),
         (bench.main, ["--networks", "resnet-21"], 1, "resnet-20 or resnet-26"),
         (responses.main, ["--network", "resnet-20"], 2, "go together"),
         (responses.main, ["--network", "resnet-20", "--weights", "none"], 2, "does not exist"),
@@ -110,7 +112,8 @@ def test_the_study_end_to_end_on_synthetic_images() -> None:
     copied = run(publish.main, *DEMO, "--to", "published").output
     assert "plain-8 seed 0: published/demo/plain-8/seed-0, with weights in float" in copied
     assert "resnet-8 seed 0: published/demo/resnet-8/seed-0, with weights in float" in copied
-    assert "is missing in published" in run(publish.main, *DEMO, "--to", "published").output
+    copied = run(publish.main, *DEMO, "--to", "published").output
+    assert "plain-8 seed 0: published already" in copied
 
     assert run(all_figures.main, *DEMO).exit_code == 0
     for name in ("table6", "plain", "reproductions", "claims", "figure7"):

@@ -93,6 +93,16 @@ def test_figure7_in_the_layers_order_and_ranked(record_run: RecordRun) -> None:
     assert list(ranked.lines[0].get_ydata()) == [0.7, 0.6, 0.5]
 
 
+@pytest.mark.parametrize(("layers", "step"), [(19, 5), (109, 20)])
+def test_figure7_counts_layers_in_whole_numbers(
+    layers: int, step: int, record_run: RecordRun
+) -> None:
+    run = record_run("resnet-20")
+    run.write_responses(pd.DataFrame({"layer": range(layers), "name": "a", "std": 0.5}))
+    original, _ = figures.figure7([run]).axes
+    assert list(original.get_xticks())[:3] == [0, step, 2 * step]
+
+
 def test_figure7_takes_weights_of_ones_own(record_run: RecordRun) -> None:
     own = {"mine": pd.DataFrame({"layer": [1, 2], "name": "ab", "std": [0.1, 0.2]})}
     original, _ = figures.figure7([record_run("resnet-20")], own=own).axes
