@@ -25,19 +25,22 @@ def main(study: study.Study, to: Path) -> None:
     recorded = study.recorded()
     if not recorded:
         raise UserError(f"no finished run in {study.root / study.settings}: choose another RUNS")
-    responses.record_missing(study)
-    dataset = data.load(study.recipe, study.data_dir)
-    normalise = Normalisation.of(dataset.train, study.recipe)
     for run in recorded:
         there = replace(run, root=to)
         if there.record() is not None:
-            state = "published already" if there.finished else f"not published: begun in {to} too"
-            click.echo(f"{run}: {state}")
-            continue
-        publish.publish(run, to, dataset.test, normalise)
-        weights = there.finished_record().get("published")
+            state = "published already" if there.finished else "not published: begun there too"
+            click.echo(f"{run}: {state}, {there.directory}")
+    missing = [run for run in recorded if replace(run, root=to).record() is None]
+    if not missing:
+        return
+    responses.record_missing(study)
+    dataset = data.load(study.recipe, study.data_dir)
+    normalise = Normalisation.of(dataset.train, study.recipe)
+    for run in missing:
+        published = publish.publish(run, to, dataset.test, normalise)
+        weights = published.finished_record().get("published")
         precision = f"with weights in {weights['weights']}" if weights else "without weights"
-        click.echo(f"{run}: {there.directory}, {precision}")
+        click.echo(f"{run}: published, {published.directory}, {precision}")
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ TEST = "test_error"
 PRECISE = "test_error_precise"
 TRAIN = "train_error_clean"
 DASHED: Any = (0, (3, 1.5))
+SEEDS_DRAWN = "of several runs the mean, and a band from the least to the greatest"
 CHARACTERS_PER_INCH = 19  # of type of 7 points
 
 
@@ -98,7 +99,8 @@ def figure6(
         return None
     legend = ["bold: test error" + (", precise BN" if test == PRECISE else "")]
     legend.append("dashed: training error, precise BN, without augmentation")
-    legend += ["grey: the paper's"] * beside_paper
+    legend += ["grey: the paper's, broken where it cannot be read"] * beside_paper
+    legend += [SEEDS_DRAWN] * any(len(group) > 1 for group in groups.values())
     with style():
         figure = Figure(figsize=(0.4 + 3.3 * len(panels), 2.9), layout="constrained")
         for axes, (name, networks) in zip(
@@ -164,8 +166,10 @@ def precise_bn(runs: Iterable[Run], network: str, settings: str, caveat: str = "
         frame(axes, settings, recipe)
         axes.set(title=f"{paper.title(network)}: test error", ylabel="error (%)")
         axes.legend(frameon=False, fontsize=7)
-        if caveat:
-            footnote(figure, caveat, "")
+        many = f"; mean of {len(own)} runs" if len(own) > 1 else ""
+        footnote(
+            figure, f"precise BN: with statistics recomputed over augmented batches{many}", caveat
+        )
     return figure
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from resnet_paper import models
 from resnet_paper.errors import UserError
-from resnet_paper.runs import Run
+from resnet_paper.runs import Run, recorded
 
 PUBLISHED = Path(__file__).parent.parent / "experiments" / "runs"
 MEAN_IMAGE = Path(__file__).with_name("cifar10_mean_image.npy")
@@ -30,16 +30,22 @@ class Classifier(nn.Module):
         self.network = network
 
     def forward(self, pixels: Tensor) -> Tensor:
+        if not pixels.is_floating_point():
+            raise TypeError(f"pixels must be floats in [0, 1], not {pixels.dtype}: divide by 255")
         return self.network(pixels - self.mean)
 
 
 def load(network: str, seed: int = 0, runs: Path = PUBLISHED) -> Classifier:
     """A network of the paper's settings as it was at the end of a recorded run, in test mode.
 
-    Raises UserError if there is no such run, or its weights are not there or not those it left.
+    Raises UserError if there are no weights of it, naming those that there are, or if they are
+    damaged; UnknownNetworkError if no network has this name.
     """
+    models.require_cifar10(network)
     run = Run(runs, "paper", network, seed)
-    content = run.content("weights.pt")
+    content = run.content("weights.pt") if run.finished else None
     if content is None:
-        raise UserError(f"{run} is recorded in {runs} without its weights")
+        there = [run for run in recorded(runs, "paper") if run.weights_file.exists()]
+        names = ", ".join(map(str, there)) or "none"
+        raise UserError(f"{runs} has no weights of {run}; those that it has: {names}")
     return Classifier(models.load_weights(network, content, str(run.weights_file))).eval()

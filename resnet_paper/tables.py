@@ -155,13 +155,10 @@ def save_reproductions(runs: Iterable[Run], recipe: Recipe, folder: Path, note: 
         if len(own):
             errors = in_words(of["best"], of["mean"], of["std"], int(of["runs"]))
             ours[network] = errors + diverged_in_words(diverged)
+    ours_is = f"{recipe.train_images:,} images, {recipe.iterations:,} iterations, error at the last"
     columns = [
-        ("paper", f"{length(PAPER)}; plain nets read off Figure 6", papers),
-        (
-            "ours",
-            f"{length(recipe)}, error at the last; of several runs the best (mean ± std, n)",
-            ours,
-        ),
+        ("paper", f"{PAPER.iterations:,} iterations; plain nets read off Figure 6", papers),
+        ("ours", f"{ours_is}; of several runs the best (mean ± std, n)", ours),
         *reproductions.REPRODUCTIONS,
     ]
     table = pd.DataFrame(
@@ -175,11 +172,6 @@ def save_reproductions(runs: Iterable[Run], recipe: Recipe, folder: Path, note: 
         words.rename_axis("error (%)").reset_index(),
         f"{protocols}\n{note}".strip(),
     )
-
-
-def length(recipe: Recipe) -> str:
-    """How long a recipe trains, on how much."""
-    return f"{recipe.train_images:,} images, {recipe.iterations:,} iterations"
 
 
 def owner(repository: str) -> str:

@@ -110,10 +110,15 @@ def test_the_study_end_to_end_on_synthetic_images() -> None:
     )
 
     copied = run(publish.main, *DEMO, "--to", "published").output
-    assert "plain-8 seed 0: published/demo/plain-8/seed-0, with weights in float" in copied
-    assert "resnet-8 seed 0: published/demo/resnet-8/seed-0, with weights in float" in copied
+    assert (
+        "plain-8 seed 0: published, published/demo/plain-8/seed-0, with weights in float" in copied
+    )
+    assert (
+        "resnet-8 seed 0: published, published/demo/resnet-8/seed-0, with weights in float"
+        in copied
+    )
     copied = run(publish.main, *DEMO, "--to", "published").output
-    assert "plain-8 seed 0: published already" in copied
+    assert "plain-8 seed 0: published already, published/demo/plain-8/seed-0" in copied
 
     assert run(all_figures.main, *DEMO).exit_code == 0
     for name in ("table6", "plain", "reproductions", "claims", "figure7"):

@@ -8,7 +8,7 @@ import torch
 
 from resnet_paper import data, models, pretrained
 from resnet_paper.data import Normalisation
-from resnet_paper.errors import UserError
+from resnet_paper.errors import UnknownNetworkError, UserError
 from resnet_paper.publish import error_rate, goes_with_weights
 from resnet_paper.recipe import PAPER
 from resnet_paper.runs import Run, recorded
@@ -24,9 +24,9 @@ def test_a_recorded_network_with_its_normalisation(record_run: Callable[..., Run
         assert torch.equal(loaded(pixels), network.eval()(pixels - loaded.mean))
 
 
-def test_what_is_not_recorded_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="resnet-20 seed 7 has not finished"):
-        pretrained.load("resnet-20", 7, tmp_path)
+def test_pixels_as_bytes_are_refused() -> None:
+    with pytest.raises(TypeError, match=r"floats in .* divide by 255"):
+        pretrained.Classifier(torch.nn.Identity())(torch.zeros(1, 3, 32, 32).byte())
 
 
 @pytest.mark.parametrize("name", ["plain20", "resnet110"])
@@ -43,10 +43,16 @@ def test_the_mean_image_is_that_of_the_training_images() -> None:
     assert torch.equal(mean, Normalisation.of(images).mean)
 
 
-def test_a_run_without_weights_is_one_line(record_run: Callable[..., Run]) -> None:
+@pytest.mark.parametrize("seed", [0, 7], ids=["without weights", "no run"])
+def test_what_is_not_there_is_one_line_that_says_what_is(
+    seed: int, record_run: Callable[..., Run]
+) -> None:
     run = record_run("resnet-20")
-    with pytest.raises(UserError, match=r"resnet-20 seed 0 is recorded in .* without its weights"):
-        pretrained.load("resnet-20", 0, run.root)
+    record_run("resnet-8", 3, weights=models.build("resnet-8"))
+    with pytest.raises(UserError, match=f"resnet-20 seed {seed}; .* it has: resnet-8 seed 3"):
+        pretrained.load("resnet-20", seed, run.root)
+    with pytest.raises(UnknownNetworkError, match="resnet20"):
+        pretrained.load("resnet20", 0, run.root)
 
 
 @needs_cifar10
@@ -54,6 +60,7 @@ def test_a_run_without_weights_is_one_line(record_run: Callable[..., Run]) -> No
 def test_published_weights_have_the_errors_that_their_runs_state() -> None:
     images = data.load(PAPER, REAL_DATA).test
     runs = [run for run in recorded(pretrained.PUBLISHED, "paper") if goes_with_weights(run)]
+    assert runs
     for run in runs:
         network, record = pretrained.load(run.network), run.finished_record()
         error = error_rate(lambda pixels, of=network: of(pixels / 255), images)

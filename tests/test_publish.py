@@ -12,7 +12,7 @@ from torch import nn
 from resnet_paper import data, models, pretrained
 from resnet_paper.data import Images, Normalisation
 from resnet_paper.errors import UserError
-from resnet_paper.publish import compact, error_rate, publish
+from resnet_paper.publish import compact, error_rate, goes_with_weights, publish
 from resnet_paper.runs import Run
 
 RecordRun = Callable[..., Run]
@@ -57,6 +57,31 @@ def test_weights_that_float16_would_change_stay_as_they_are(better: str) -> None
     assert said["weights"] == "float32"
     assert (said["test_error"] == 0) == (better == "float32")
     assert {value.dtype for value in state.values()} == {torch.float32, torch.int64}
+
+
+@pytest.mark.parametrize(
+    ("float32", "float16", "chosen"),
+    [
+        (8.48, 8.46, "float16"),
+        (2.01, 2.03, "float16"),  # 2.03 - 2.01 > 0.02 in binary
+        (8.48, 8.51, "float32"),
+        (8.51, 8.48, "float32"),
+    ],
+)
+def test_two_images_in_ten_thousand_may_change(
+    float32: float, float16: float, chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors = iter([float32, float16])
+    monkeypatch.setattr("resnet_paper.publish.error_rate", lambda *_: next(errors))
+    _, said = compact(models.build("resnet-8"), IMAGES, NORMALISE)
+    assert said["weights"] == chosen
+
+
+def test_weights_go_along_up_to_110_layers(record_run: RecordRun) -> None:
+    depths = [
+        layers for layers in (8, 110, 116) if goes_with_weights(record_run(f"plain-{layers}"))
+    ]
+    assert depths == [8, 110]
 
 
 @pytest.mark.parametrize(
