@@ -81,7 +81,7 @@ publish: .venv/ready  ## copies the finished runs of RUNS to experiments/runs
 demo: SETTINGS = demo
 demo: table6 fig6 fig7 claims  ## the whole study in a few minutes, on synthetic images: figures/demo/
 
-test: .venv/ready  ## all tests, then format, lint and types
+test: .venv/ready  ## the tests, then format, lint and types
 	$(BIN)/python -m pytest
 	$(MAKE) lint
 

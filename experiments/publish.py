@@ -25,12 +25,14 @@ def main(study: study.Study, to: Path) -> None:
     recorded = study.recorded()
     if not recorded:
         raise UserError(f"no finished run in {study.root / study.settings}: choose another RUNS")
+    missing = []
     for run in recorded:
         there = replace(run, root=to)
-        if there.record() is not None:
-            state = "published already" if there.finished else "not published: begun there too"
-            click.echo(f"{run}: {state}, {there.directory}")
-    missing = [run for run in recorded if replace(run, root=to).record() is None]
+        if there.record() is None:
+            missing.append(run)
+            continue
+        state = "published already" if there.finished else "not published: begun there too"
+        click.echo(f"{run}: {state}, {there.directory}")
     if not missing:
         return
     responses.record_missing(study)
