@@ -23,11 +23,12 @@ def main(study: study.Study, depths: list[str], plain_depths: list[str], network
     runs = study.recorded()
     of_study = {"settings": study.settings, "caveat": study.caveat}
     figures.save(figures.figure6(runs, **of_study), study.output / "figure6")
-    precise = figures.figure6(runs, **of_study, test=figures.PRECISE)
+    as_long = study.recipe.iterations == PAPER.iterations
+    precise = figures.figure6(runs, **of_study, test=figures.PRECISE, beside_paper=as_long)
     figures.save(precise, study.output / "figure6_precise")
     panel = figures.precise_bn(study.recorded([network]), network, **of_study)
     figures.save(panel, study.output / "precise_bn")
-    if study.recipe.iterations == PAPER.iterations:
+    if as_long:
         beside = figures.figure6(runs, **of_study, beside_paper=True)
         figures.save(beside, study.output / "figure6_paper")
         click.echo(tables.save_distances(runs, study.output, study.caveat))

@@ -29,6 +29,7 @@ TEST = "test_error"
 PRECISE = "test_error_precise"
 TRAIN = "train_error_clean"
 DASHED: Any = (0, (3, 1.5))
+FALLS = "upright lines: the learning rate falls"
 SEEDS_DRAWN = "of several runs the mean, and a band from the least to the greatest"
 CHARACTERS_PER_INCH = 19  # of type of 7 points
 
@@ -99,7 +100,10 @@ def figure6(
         return None
     legend = ["bold: test error" + (", precise BN" if test == PRECISE else "")]
     legend.append("dashed: training error, precise BN, without augmentation")
-    legend += ["grey: the paper's, broken where it cannot be read"] * beside_paper
+    if beside_paper:
+        legend.append("grey: the paper's, broken where it cannot be read")
+        legend.append("the paper does not define its training error")
+    legend += [FALLS] * bool(SETTINGS[settings].milestones)
     legend += [SEEDS_DRAWN] * any(len(group) > 1 for group in groups.values())
     with style():
         figure = Figure(figsize=(0.4 + 3.3 * len(panels), 2.9), layout="constrained")
@@ -166,10 +170,10 @@ def precise_bn(runs: Iterable[Run], network: str, settings: str, caveat: str = "
         frame(axes, settings, recipe)
         axes.set(title=f"{paper.title(network)}: test error", ylabel="error (%)")
         axes.legend(frameon=False, fontsize=7)
-        many = f"; mean of {len(own)} runs" if len(own) > 1 else ""
-        footnote(
-            figure, f"precise BN: with statistics recomputed over augmented batches{many}", caveat
-        )
+        legend = ["precise BN: with statistics recomputed over augmented batches"]
+        legend += [FALLS] * bool(recipe.milestones)
+        legend += [f"mean of {len(own)} runs"] * (len(own) > 1)
+        footnote(figure, "; ".join(legend), caveat)
     return figure
 
 

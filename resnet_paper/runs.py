@@ -68,7 +68,7 @@ class Run:
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
-            raise UserError(f"{path} cannot be read ({error}): {MOVE_AWAY}") from error
+            raise UserError(f"{path} cannot be read ({error}): {PUT_BACK}") from error
         if not is_record(record) or record["sha256"].get("run.json") != record_digest(record):
             raise UserError(f"{path} is not the record that a run left: {PUT_BACK}")
         if (record["network"], record["seed"]) != (self.network, self.seed):
@@ -180,7 +180,10 @@ class InUseError(UserError):
 
 
 MOVE_AWAY = "move its directory away to train this run anew"
-PUT_BACK = "put the file back, or move its directory away to train this run anew"
+PUT_BACK = (
+    "put the file back (git has those of published runs), "
+    "or move its directory away to train this run anew"
+)
 
 
 def is_record(record: Any) -> bool:

@@ -53,9 +53,11 @@ def test_figure6_draws_the_mean_and_the_range_of_seeds(record_run: RecordRun) ->
 
 
 def test_figure6_marks_where_the_rate_falls(record_run: RecordRun) -> None:
-    (axes,) = figures.figure6([record_run("resnet-20")], "paper").axes
+    figure = figures.figure6([record_run("resnet-20")], "paper")
+    (axes,) = figure.axes
     upright = [line.get_xdata()[0] for line in axes.lines if len(set(line.get_xdata())) == 1]
     assert upright == [3.2, 4.8]
+    assert figures.FALLS in " ".join(figure.get_supxlabel().split())
 
 
 @pytest.mark.parametrize("networks", [["resnet-20"], ["resnet-20", "plain-20"]])
@@ -128,8 +130,10 @@ def test_a_diverged_run_is_named_and_not_drawn(record_run: RecordRun) -> None:
 
 def test_the_papers_curves_stand_behind_ours(record_run: RecordRun) -> None:
     runs = [record_run("resnet-20")]
-    (axes,) = figures.figure6(runs, "paper", beside_paper=True).axes
+    figure = figures.figure6(runs, "paper", beside_paper=True)
+    (axes,) = figure.axes
     (alone,) = figures.figure6(runs, "paper").axes
+    assert "grey: the paper's" in figure.get_supxlabel()
     assert len(axes.lines) == len(alone.lines) + 2
     papers = [line for line in axes.lines if line.get_color() == "0.55"]
     assert papers[0].get_ydata()[-1] == 8.80, "the last point of ResNet-20 in Figure 6"
