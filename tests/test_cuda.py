@@ -88,16 +88,26 @@ def test_alone_equals_in_company(
         assert_same_result(*runs)
 
 
-def test_the_gpu_learns_what_the_cpu_learns(recipe: Recipe, dataset: Dataset) -> None:
+@pytest.mark.parametrize(
+    ("precision", "apart"), [("float32", 1e-3), ("tf32", 1e-2), ("bfloat16", 3e-2)]
+)
+def test_the_gpu_computes_what_the_cpu_does_in_float32(
+    recipe: Recipe, dataset: Dataset, precision: str, apart: float
+) -> None:
+    """Losses in training, in test and with precise BN, and the gradients that momentum sums up."""
     plan = BatchStream(len(dataset.train), recipe.batch_size, seed=0).plan(0, 4)
-    losses = []
-    for device in ("cpu", "cuda"):
-        computing = compute.choose(device, "float32")
+    losses, momenta = [], []
+    for computing in (compute.choose("cpu", "float32"), compute.choose("cuda", precision)):
         learner = Learner(models.build("resnet-8"), recipe, dataset.train, computing)
         learner.load(plan, [0.01] * 4)
         learner.advance(4)
-        losses.append(learner.training_errors(4 * recipe.batch_size)[0])
-    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+        of_training = learner.training_errors(4 * recipe.batch_size)[0]
+        of_test = learner.evaluate(dataset.test)[0]
+        with learner.precise_statistics(plan):
+            losses.append((of_training, of_test, learner.evaluate(dataset.test)[0]))
+        momenta.append(torch.cat([m.flatten() for m in learner.state_dict()["momentum"]]))
+    assert losses[1] == pytest.approx(losses[0], rel=apart)
+    assert (momenta[1] - momenta[0]).norm() < 3 * apart * momenta[0].norm()
 
 
 def assert_same_result(one: Run, other: Run) -> None:
