@@ -7,10 +7,11 @@ import pytest
 
 from resnet_paper import paper
 from resnet_paper.pretrained import PUBLISHED
-from resnet_paper.runs import Run
+from resnet_paper.runs import Run, recorded
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
+ABOUT_RUNS = ROOT / "experiments" / "runs" / "README.md"
 
 
 @pytest.mark.published
@@ -21,30 +22,48 @@ def test_its_table_of_results_is_the_one_that_the_published_runs_draw() -> None:
 
 
 @pytest.mark.published
-def test_its_numbers_on_precise_bn_are_those_of_the_run() -> None:
-    papers = paper.figure6_curves().query("network == 'resnet-20'").set_index("iteration")
-    curves = Run(PUBLISHED, "paper", "resnet-20", 0).curve().set_index("iteration")
-    curves = curves.assign(paper=papers["test_error"])
-    curves = curves[["test_error", "test_error_precise", "paper"]]
-    swing = curves.diff().dropna().loc[10_000:31_000].abs().mean()
-    above = curves.sub(curves["paper"], axis=0).dropna()
-    before, after = above.loc[:32_000], above.loc[33_000:].mean()
-    apart = (curves["test_error"] - curves["test_error_precise"]).loc[33_000:].abs().mean()
-    text = " ".join(README.read_text().split())
-    for words in (
-        "changes by {:.2f} points with moving averages, by {:.2f} with precise BN, "
-        "by {:.2f} in the paper".format(*swing),
-        f"{before['test_error'].mean():.2f} points from the paper's curve with moving averages",
-        f"{before['test_error_precise'].abs().mean():.2f} with precise BN",
-        f"means over the {len(before)} points",
-        f"differ by {apart:.2f} points",
-        "lie {:.2f} and {:.2f} below the paper".format(*-after),
+@pytest.mark.parametrize("network", ["resnet-20", "plain-20"])
+def test_its_numbers_on_precise_bn_are_those_of_the_run(network: str) -> None:
+    papers = paper.figure6_curves().query("network == @network").set_index("iteration")
+    ours = Run(PUBLISHED, "paper", network, 0).curve().set_index("iteration")
+    curves = ours[["test_error", "test_error_precise"]].assign(paper=papers["test_error"])
+    change = curves.diff().dropna().loc[10_000:31_000].abs().mean()
+    distance = curves.sub(curves["paper"], axis=0).abs().drop(columns="paper").dropna()
+    until, after = distance.loc[:32_000].mean(), distance.loc[33_000:].mean()
+    name = paper.title(network)
+    for row in (
+        "| change from one test to the next | {} | {:.2f} | {:.2f} | {:.2f} |".format(
+            name, *change
+        ),
+        "| distance to the paper until 32,000 | {} | {:.2f} | {:.2f} | |".format(name, *until),
+        "| distance to the paper after 32,000 | {} | {:.2f} | {:.2f} | |".format(name, *after),
     ):
-        assert words in text
-    assert (before["test_error"] > 0).all()
+        assert row in README.read_text()
+    points = f"{len(distance.loc[:32_000])} of {name}'s"
+    assert points in " ".join(README.read_text().split())
 
 
-@pytest.mark.parametrize("page", [README, ROOT / "experiments" / "runs" / "README.md"], ids=str)
+@pytest.mark.published
+def test_every_published_run_is_told_of() -> None:
+    for run in recorded(PUBLISHED, "paper"):
+        record = run.finished_record()
+        row = f"| `{run.directory.relative_to(PUBLISHED)}` | .* | {record['revision'][:7]} |"
+        assert re.search(row, ABOUT_RUNS.read_text()), run
+
+
+@pytest.mark.published
+@pytest.mark.parametrize("network", ["resnet-20", "plain-20"])
+def test_its_prose_has_the_numbers_of_the_runs(network: str) -> None:
+    prose = " ".join(re.sub(r"^\|.*$", "", README.read_text(), flags=re.MULTILINE).split())
+    run = Run(PUBLISHED, "paper", network, 0)
+    responses = run.responses()
+    assert responses is not None
+    record, name = run.finished_record(), paper.title(network)
+    assert f"{name} {record['test_error']:.2f}%" in prose
+    assert f"{name}'s is {responses['std'].mean():.3f}" in prose
+
+
+@pytest.mark.parametrize("page", [README, ABOUT_RUNS], ids=str)
 def test_links_and_pictures_lead_to_files(page: Path) -> None:
     linked = re.findall(r"""(?:\]\(|src=")(?!https?:|#)([^)#"]+)""", page.read_text())
     assert [name for name in linked if not (page.parent / name).is_file()] == []
