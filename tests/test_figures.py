@@ -142,8 +142,9 @@ def test_the_papers_curves_stand_behind_ours(record_run: RecordRun) -> None:
 
 def test_figure6_with_precise_bn_draws_that_error(record_run: RecordRun) -> None:
     run = record_run("resnet-20", error=7.0)  # its precise error is 8.0
-    (axes,) = figures.figure6([run], "paper", test=figures.PRECISE).axes
+    (axes,) = figures.figure6([run], "paper", test=figures.PRECISE, beside_paper=True).axes
     assert [text.get_text() for text in axes.texts] == ["ResNet-20  8.00"]
+    assert "0.55" in {line.get_color() for line in axes.lines}, "the paper's, in grey"
 
 
 def test_both_test_errors_of_one_net_over_each_other(record_run: RecordRun) -> None:

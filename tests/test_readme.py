@@ -27,20 +27,21 @@ def test_its_numbers_on_precise_bn_are_those_of_the_run(network: str) -> None:
     papers = paper.figure6_curves().query("network == @network").set_index("iteration")
     ours = Run(PUBLISHED, "paper", network, 0).curve().set_index("iteration")
     curves = ours[["test_error", "test_error_precise"]].assign(paper=papers["test_error"])
-    change = curves.diff().dropna().loc[10_000:31_000].abs().mean()
+    changes = curves.diff().dropna().loc[10_000:31_000].abs()
     distance = curves.sub(curves["paper"], axis=0).abs().drop(columns="paper").dropna()
     until, after = distance.loc[:32_000].mean(), distance.loc[33_000:].mean()
     name = paper.title(network)
     for row in (
         "| change from one test to the next | {} | {:.2f} | {:.2f} | {:.2f} |".format(
-            name, *change
+            name, *changes.mean()
         ),
         "| distance to the paper until 32,000 | {} | {:.2f} | {:.2f} | |".format(name, *until),
         "| distance to the paper after 32,000 | {} | {:.2f} | {:.2f} | |".format(name, *after),
     ):
         assert row in README.read_text()
-    points = f"{len(distance.loc[:32_000])} of {name}'s"
-    assert points in " ".join(README.read_text().split())
+    prose = " ".join(README.read_text().split())
+    for points in (len(changes), len(distance.loc[:32_000])):
+        assert re.search(rf"\b{points}( \S+)? of {name}'s", prose)
 
 
 @pytest.mark.published
@@ -60,6 +61,8 @@ def test_its_prose_has_the_numbers_of_the_runs(network: str) -> None:
     assert responses is not None
     record, name = run.finished_record(), paper.title(network)
     assert f"{name} {record['test_error']:.2f}%" in prose
+    assert f"{record['test_error']:.2f} and {record['test_error_precise']:.2f}% ({name})" in prose
+    assert f"{record['published']['test_error']:.2f}% ({name})" in prose
     assert f"{name}'s is {responses['std'].mean():.3f}" in prose
 
 
