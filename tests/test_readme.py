@@ -48,7 +48,7 @@ def test_its_numbers_on_precise_bn_are_those_of_the_run(network: str) -> None:
 def test_every_published_run_is_told_of() -> None:
     for run in recorded(PUBLISHED, "paper"):
         record = run.finished_record()
-        row = f"| `{run.directory.relative_to(PUBLISHED)}` | .* | {record['revision'][:7]} |"
+        row = rf"\| `{run.directory.relative_to(PUBLISHED)}` \|.*\| {record['revision'][:7]} \|"
         assert re.search(row, ABOUT_RUNS.read_text()), run
 
 
