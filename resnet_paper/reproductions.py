@@ -67,6 +67,40 @@ REPRODUCTIONS = (
             "plain-56": "13.07",
         },
     ),
+    Reproduction(
+        "cityhunter0831/pytorch_resnet_cifar10",
+        "64,000 iterations, one run, last iteration, ImageNet mean and std",
+        {"resnet-20": "8.01", "resnet-56": "7.43", "plain-20": "9.10", "plain-56": "14.17"},
+    ),
+    Reproduction(
+        "hhhhuangggg/resnet-cifar10-reproducti",
+        "64,000 iterations, one run, last iteration",
+        {"resnet-20": "8.23", "resnet-56": "7.13", "plain-20": "9.35", "plain-56": "12.32"},
+    ),
+    Reproduction(
+        "ChenBill900703/repro-resnet20-cifar10",
+        "64,000 iterations, one run, last iteration, float32",
+        {"resnet-20": "8.51", "plain-20": "9.57"},
+    ),
+    Reproduction(
+        "surajit-13-sutradhar/resnet",
+        "64,000 iterations, one run, last iteration, mixed float16 (plain-56 in float32)",
+        {
+            "resnet-20": "8.24",
+            "resnet-32": "7.36",
+            "resnet-44": "7.38",
+            "resnet-56": "8.30",
+            "plain-20": "9.63",
+            "plain-32": "9.92",
+            "plain-44": "10.36",
+            "plain-56": "14.22",
+        },
+    ),
+    Reproduction(
+        "ltzhenry/COMP3314_Project_ResNet_Reproduce",
+        "164 epochs, one run, last epoch (from its logs); its ResNets have projections",
+        {"plain-20": "8.88", "plain-32": "9.55", "plain-56": "11.83"},
+    ),
 )
 
 # Figure 7: mean over the layers, measured as here from others' public weights.

@@ -156,19 +156,19 @@ def save_reproductions(runs: Iterable[Run], recipe: Recipe, folder: Path, note: 
             errors = in_words(of["best"], of["mean"], of["std"], int(of["runs"]))
             ours[network] = errors + diverged_in_words(diverged)
     ours_is = f"{recipe.train_images:,} images, {recipe.iterations:,} iterations, error at the last"
-    columns = [
+    rows = [
         ("paper", f"{PAPER.iterations:,} iterations; plain nets read off Figure 6", papers),
         ("ours", f"{ours_is}; of several runs the best (mean ± std, n)", ours),
         *reproductions.REPRODUCTIONS,
     ]
     table = pd.DataFrame(
-        {who: errors for who, _, errors in columns}, index=list(papers), dtype=object
+        [errors for _, _, errors in rows], [who for who, _, _ in rows], list(papers), dtype=object
     )
-    words = table.fillna(DASH).rename(columns=owner).rename(index=paper.title)
-    protocols = "".join(f"- {link(who)}: {protocol}\n" for who, protocol, _ in columns)
+    words = table.fillna(DASH).rename(index=owner, columns=paper.title)
+    protocols = "".join(f"- {link(who)}: {protocol}\n" for who, protocol, _ in rows)
     return save(
         folder / "reproductions",
-        table.rename_axis("network").reset_index(),
+        table.rename_axis("who").reset_index(),
         words.rename_axis("error (%)").reset_index(),
         f"{protocols}\n{note}".strip(),
     )

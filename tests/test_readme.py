@@ -2,16 +2,27 @@
 
 import re
 from pathlib import Path
+from statistics import mean, stdev
 
 import pytest
 
 from resnet_paper import paper
 from resnet_paper.pretrained import PUBLISHED
+from resnet_paper.reproductions import REPRODUCTIONS, Reproduction
 from resnet_paper.runs import Run, recorded
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 ABOUT_RUNS = ROOT / "experiments" / "runs" / "README.md"
+
+
+def prose() -> str:
+    """The README on one line, without its tables."""
+    return " ".join(re.sub(r"^\|.*$", "", README.read_text(), flags=re.MULTILINE).split())
+
+
+def others_of(network: str) -> list[Reproduction]:
+    return [other for other in REPRODUCTIONS if network in other.errors]
 
 
 @pytest.mark.published
@@ -39,9 +50,8 @@ def test_its_numbers_on_precise_bn_are_those_of_the_run(network: str) -> None:
         "| distance to the paper after 32,000 | {} | {:.2f} | {:.2f} | |".format(name, *after),
     ):
         assert row in README.read_text()
-    prose = " ".join(README.read_text().split())
     for points in (len(changes), len(distance.loc[:32_000])):
-        assert re.search(rf"\b{points}( \S+)? of {name}'s", prose)
+        assert re.search(rf"\b{points}( \S+)? of {name}'s", prose())
 
 
 @pytest.mark.published
@@ -55,15 +65,28 @@ def test_every_published_run_is_told_of() -> None:
 @pytest.mark.published
 @pytest.mark.parametrize("network", ["resnet-20", "plain-20"])
 def test_its_prose_has_the_numbers_of_the_runs(network: str) -> None:
-    prose = " ".join(re.sub(r"^\|.*$", "", README.read_text(), flags=re.MULTILINE).split())
     run = Run(PUBLISHED, "paper", network, 0)
     responses = run.responses()
     assert responses is not None
     record, name = run.finished_record(), paper.title(network)
-    assert f"{name} {record['test_error']:.2f}%" in prose
-    assert f"{record['test_error']:.2f} and {record['test_error_precise']:.2f}% ({name})" in prose
-    assert f"{record['published']['test_error']:.2f}% ({name})" in prose
-    assert f"{name}'s is {responses['std'].mean():.3f}" in prose
+    assert f"{name} {record['test_error']:.2f}%" in prose()
+    assert f"{record['test_error']:.2f} and {record['test_error_precise']:.2f}% ({name})" in prose()
+    assert f"{record['published']['test_error']:.2f}% ({name})" in prose()
+    assert f"{name}'s is {responses['std'].mean():.3f}" in prose()
+
+
+@pytest.mark.parametrize("network", ["resnet-20", "plain-20"])
+def test_its_prose_has_the_range_of_others_errors(network: str) -> None:
+    errors = [float(other.errors[network].split()[0]) for other in others_of(network)]
+    assert f"others {min(errors):.2f} to {max(errors):.2f}%" in prose()
+
+
+def test_its_prose_has_the_spread_of_others_single_runs_of_plain_20() -> None:
+    errors = [other.errors["plain-20"] for other in others_of("plain-20")]
+    single = sorted(float(error) for error in errors if "±" not in error)
+    *first, last = (f"{error:.2f}" for error in single)
+    assert f"{', '.join(first)} and {last}%" in prose()
+    assert f"mean {mean(single):.2f}, standard deviation {stdev(single):.2f}" in prose()
 
 
 @pytest.mark.parametrize("page", [README, ABOUT_RUNS], ids=str)
