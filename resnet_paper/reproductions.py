@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Reproduction(NamedTuple):
-    """Test errors (%) by network."""
+    """Test errors (%) by network, of the last iteration or epoch as far as is said."""
 
     who: str
     protocol: str
@@ -16,7 +16,7 @@ class Reproduction(NamedTuple):
 REPRODUCTIONS = (
     Reproduction(
         "akamaster/pytorch_resnet_cifar10",
-        "200 epochs, one run, last epoch, ImageNet mean and std",
+        "50,000 images, 200 epochs, one run",
         {
             "resnet-20": "8.27",
             "resnet-32": "7.37",
@@ -55,7 +55,8 @@ REPRODUCTIONS = (
     ),
     Reproduction(
         "a-martyn/resnet",
-        "164 epochs, one run, last epoch (from its CSV files)",
+        "50,000 images, 164 epochs, one run, the last of results/*.csv (those of results/a, "
+        "whose plain-20 ends at 10.95, seem to be without BN's moving averages)",
         {
             "resnet-20": "8.04",
             "resnet-32": "7.79",
@@ -69,27 +70,29 @@ REPRODUCTIONS = (
     ),
     Reproduction(
         "cityhunter0831/pytorch_resnet_cifar10",
-        "64,000 iterations, one run, last iteration, ImageNet mean and std",
+        "50,000 images, 64,000 iterations, one run, akamaster's code",
         {"resnet-20": "8.01", "resnet-56": "7.43", "plain-20": "9.10", "plain-56": "14.17"},
     ),
     Reproduction(
         "hhhhuangggg/resnet-cifar10-reproducti",
-        "64,000 iterations, one run, last iteration",
+        "50,000 images, 64,000 iterations, one run",
         {"resnet-20": "8.23", "resnet-56": "7.13", "plain-20": "9.35", "plain-56": "12.32"},
     ),
     Reproduction(
         "ChenBill900703/repro-resnet20-cifar10",
-        "64,000 iterations, one run, last iteration, float32",
+        "50,000 images, 64,000 iterations, one run, BN's averages as in Caffe",
         {"resnet-20": "8.51", "plain-20": "9.57"},
     ),
     Reproduction(
         "surajit-13-sutradhar/resnet",
-        "64,000 iterations, one run, last iteration, mixed float16 (plain-56 in float32)",
+        "50,000 images, 64,000 iterations, one run, from its README, mixed float16 (plain-56, "
+        "which diverged so, in float32)",
         {
             "resnet-20": "8.24",
             "resnet-32": "7.36",
             "resnet-44": "7.38",
             "resnet-56": "8.30",
+            "resnet-110": "6.96",
             "plain-20": "9.63",
             "plain-32": "9.92",
             "plain-44": "10.36",
@@ -98,8 +101,14 @@ REPRODUCTIONS = (
     ),
     Reproduction(
         "ltzhenry/COMP3314_Project_ResNet_Reproduce",
-        "164 epochs, one run, last epoch (from its logs); its ResNets have projections",
+        "50,000 images, 164 epochs, one run, from its logs; not its ResNets, which have "
+        "projections",
         {"plain-20": "8.88", "plain-32": "9.55", "plain-56": "11.83"},
+    ),
+    Reproduction(
+        "NihilDigit/hw_prcv",
+        "50,000 images, 200 epochs, one run, mean of the test batches' accuracies",
+        {"resnet-20": "8.74", "resnet-56": "6.57", "plain-20": "8.84", "plain-56": "12.77"},
     ),
 )
 

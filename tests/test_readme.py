@@ -8,7 +8,7 @@ import pytest
 
 from resnet_paper import paper
 from resnet_paper.pretrained import PUBLISHED
-from resnet_paper.reproductions import REPRODUCTIONS, Reproduction
+from resnet_paper.reproductions import REPRODUCTIONS
 from resnet_paper.runs import Run, recorded
 
 ROOT = Path(__file__).parent.parent
@@ -21,8 +21,10 @@ def prose() -> str:
     return " ".join(re.sub(r"^\|.*$", "", README.read_text(), flags=re.MULTILINE).split())
 
 
-def others_of(network: str) -> list[Reproduction]:
-    return [other for other in REPRODUCTIONS if network in other.errors]
+def others_of(network: str, protocol: str = "") -> list[str]:
+    """Others' errors of a network, by protocols that match a regular expression."""
+    found = [other for other in REPRODUCTIONS if re.match(protocol, other.protocol)]
+    return [other.errors[network] for other in found if network in other.errors]
 
 
 @pytest.mark.published
@@ -77,16 +79,16 @@ def test_its_prose_has_the_numbers_of_the_runs(network: str) -> None:
 
 @pytest.mark.parametrize("network", ["resnet-20", "plain-20"])
 def test_its_prose_has_the_range_of_others_errors(network: str) -> None:
-    errors = [float(other.errors[network].split()[0]) for other in others_of(network)]
-    assert f"others {min(errors):.2f} to {max(errors):.2f}%" in prose()
+    errors = [float(error.split()[0]) for error in others_of(network)]
+    assert f"others listed below {min(errors):.2f} to {max(errors):.2f}%" in prose()
 
 
 def test_its_prose_has_the_spread_of_others_single_runs_of_plain_20() -> None:
-    errors = [other.errors["plain-20"] for other in others_of("plain-20")]
-    single = sorted(float(error) for error in errors if "±" not in error)
-    *first, last = (f"{error:.2f}" for error in single)
+    as_the_paper = "50,000 images, (64,000 iterations|164 epochs), one run"
+    errors = sorted(map(float, others_of("plain-20", as_the_paper)))
+    *first, last = (f"{error:.2f}" for error in errors)
     assert f"{', '.join(first)} and {last}%" in prose()
-    assert f"mean {mean(single):.2f}, standard deviation {stdev(single):.2f}" in prose()
+    assert f"mean {mean(errors):.2f}, standard deviation {stdev(errors):.2f}" in prose()
 
 
 @pytest.mark.parametrize("page", [README, ABOUT_RUNS], ids=str)
