@@ -68,7 +68,7 @@ claims: .venv/ready  ## section 4.2's claims, checked on what is recorded; train
 shortcuts: .venv/ready  ## shortcut options A, B and C at one DEPTH: trains what is missing, tabulates
 	$(BIN)/python experiments/shortcuts.py $(STUDY) --depth "$(DEPTH)"
 
-compare: SETTINGS = 100-epochs
+compare: SETTINGS := $(if $(filter environment%,$(origin SETTINGS)),$(SETTINGS),100-epochs)
 compare: .venv/ready  ## ResNet-18 beside VGG-19; SETTINGS=10-epochs: SimpleCNN beside ResNet-18
 	$(BIN)/python experiments/compare.py $(STUDY)
 
@@ -86,8 +86,8 @@ test: .venv/ready  ## the tests, then format, lint and types
 	$(MAKE) lint
 
 faults: .venv/ready  ## kill a training KILLS times, two processes at once: is anything lost?
-	$(BIN)/python -m pytest -m slow
 	$(BIN)/python -m tests.kills --kills "$(KILLS)"
+	$(BIN)/python -m pytest -m slow
 
 lint: .venv/ready  ## format, lint and types
 	$(BIN)/ruff format --check .

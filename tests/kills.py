@@ -57,7 +57,8 @@ def result(run: Run) -> tuple[pd.DataFrame, list[torch.Tensor]]:
 def kill_and_compare(kills: int, seed: int, root: Path) -> int:
     """Kill at random moments, starting anew when a run has finished; how many runs were compared.
 
-    Raises AssertionError if a run came out differently, or looked finished and was not.
+    Raises AssertionError if a run came out differently, did not go on, or looked finished and was
+    not.
     """
     rng = random.Random(seed)
     whole = Run(root / "whole", "demo", "resnet-8", 0)
@@ -75,7 +76,8 @@ def kill_and_compare(kills: int, seed: int, root: Path) -> int:
             except subprocess.TimeoutExpired:
                 os.kill(process.pid, signal.SIGKILL)
                 killed += 1
-        process.wait()
+        code = process.wait()
+        assert code in (0, -signal.SIGKILL), f"{run.directory} does not go on: exit status {code}"
         if run.finished:
             found, found_weights = result(run)
             pd.testing.assert_frame_equal(found, curve, check_exact=True)
@@ -85,7 +87,7 @@ def kill_and_compare(kills: int, seed: int, root: Path) -> int:
 
 
 @click.command()
-@click.option("--kills", default=50, show_default=True)
+@click.option("--kills", type=click.IntRange(min=1), default=50, show_default=True)
 @click.option("--seed", default=0, show_default=True)
 def main(kills: int, seed: int) -> None:
     """Kill a small training at random moments; its result must be that of one left alone."""
