@@ -14,7 +14,7 @@ from resnet_paper.data import BatchStream, Dataset
 from resnet_paper.recipe import SETTINGS, Recipe
 from resnet_paper.runs import Run
 from resnet_paper.study import Study
-from resnet_paper.train import Learner, train
+from resnet_paper.train import ITERATIONS_AT_ONCE, Learner, train
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device is here")
 
@@ -61,13 +61,22 @@ def test_the_rate_inside_the_graph_is_the_plans(recipe: Recipe, dataset: Dataset
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "tf32", "float32"])
+@pytest.mark.parametrize("cut", [1, 4, 11])
 def test_interrupted_equals_uninterrupted(
-    tmp_path: Path, recipe: Recipe, dataset: Dataset, precision: str
+    tmp_path: Path,
+    recipe: Recipe,
+    dataset: Dataset,
+    cut: int,
+    precision: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Cut before, at and after an iteration at which it is measured."""
+    monkeypatch.setitem(ITERATIONS_AT_ONCE, "cuda", 1)
     computing = compute.choose("cuda", precision)
     runs = [Run(tmp_path / name, "tiny", "resnet-8", 0) for name in ("cut", "whole")]
     steps = train(runs[0], recipe, dataset, computing)
-    next(steps)
+    while next(steps).iteration < cut:
+        pass
     steps.close()
     for run in runs:
         for _ in train(run, recipe, dataset, computing):

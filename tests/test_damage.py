@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
@@ -174,9 +175,9 @@ def test_damage_to_cifar10(tmp_path: Path) -> None:
 
 
 def first_step(run: Run, recipe: Recipe, dataset: Dataset) -> int:
-    """The first iteration of another sitting, which leaves no new checkpoint."""
-    training = train(run, recipe, dataset, compute.choose("cpu", "float32"))
-    return next(training).iteration
+    """The first iteration of another sitting, whose end leaves a checkpoint."""
+    with closing(train(run, recipe, dataset, compute.choose("cpu", "float32"))) as training:
+        return next(training).iteration
 
 
 def test_files_of_another_run_are_refused(
