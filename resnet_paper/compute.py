@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -104,6 +105,7 @@ class Computing:
             "compiled": compiled,
             "device_name": name,
             "torch": str(torch.__version__),
+            "numpy": np.__version__,
         }
 
 

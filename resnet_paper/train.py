@@ -478,8 +478,8 @@ def refuse_another(run: Run, before: dict[str, Any], now: dict[str, Any], traine
 
 def warn_of_another_environment(run: Run, before: dict[str, Any], now: dict[str, Any]) -> None:
     """Say that a run goes on where its bits may come out differently; run.json says so too."""
-    for key in ("torch", "device_name"):
-        if before[key] != now[key]:
+    for key in ("torch", "numpy", "device_name"):
+        if before.get(key, now[key]) != now[key]:
             click.echo(
                 f"{run} was begun with {key} {before[key]} and goes on with {now[key]}: from here "
                 "on it may differ in its last bits from a run that was not interrupted",

@@ -20,8 +20,8 @@ from resnet_paper.compute import Computing
 from resnet_paper.data import BatchStream, Dataset
 from resnet_paper.errors import UserError
 from resnet_paper.recipe import SETTINGS, Recipe
-from resnet_paper.runs import COLUMNS, InUseError, Run
-from resnet_paper.train import Learner, train
+from resnet_paper.runs import COLUMNS, Run
+from resnet_paper.train import Learner, train, warn_of_another_environment
 
 CPU = compute.choose("cpu", "float32")
 PRECISIONS = ["float32"] + ["bfloat16"] * compute.has_bfloat16("cpu")
@@ -364,7 +364,7 @@ def test_killed_and_started_again_equals_left_alone(tmp_path: Path, left_alone: 
 def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(tmp_path: Path, left_alone: Run) -> None:
     process = start(tmp_path)
     run = Run(tmp_path, "demo", "resnet-8", 0)
-    with pytest.raises(InUseError, match=f"process {process.pid} on "), run.locked():
+    with pytest.raises(UserError, match=f"process {process.pid} on "), run.locked():
         pass
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=60)
@@ -397,6 +397,18 @@ def test_a_field_newer_than_a_record_has_its_default(
     assert run.finished_by(recipe)
     with pytest.raises(UserError, match="normalisation per-pixel mean, not channels"):
         run.finished_by(replace(recipe, normalisation="channels"))
+
+
+def test_another_version_is_said_where_it_was_recorded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Run(tmp_path, "tiny", "resnet-8", 0)
+    before = {"torch": "2.11.0", "device_name": "a CPU"}
+    now = {"torch": "2.11.0", "device_name": "a CPU", "numpy": "2.4.0"}
+    warn_of_another_environment(run, before, now)
+    assert capsys.readouterr().err == ""
+    warn_of_another_environment(run, before | {"numpy": "2.3.0"}, now)
+    assert "was begun with numpy 2.3.0 and goes on with 2.4.0" in capsys.readouterr().err
 
 
 def test_a_network_without_bn_is_trained_and_goes_on(
