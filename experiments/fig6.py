@@ -3,7 +3,10 @@
 import click
 
 from resnet_paper import figures, paper, study, tables
+from resnet_paper.errors import UserError
 from resnet_paper.recipe import PAPER
+
+DEFAULT_NETWORK = "resnet-20"
 
 
 @click.command()
@@ -12,13 +15,17 @@ from resnet_paper.recipe import PAPER
 @click.option("--depths", default=paper.RESNET_DEPTHS, callback=study.depths("resnet"))
 @click.option("--plain-depths", default=paper.PLAIN_DEPTHS, callback=study.depths("plain"))
 @click.option(
-    "--network", default="resnet-20", help="The net whose moving and precise BN are compared."
+    "--network", default=DEFAULT_NETWORK, help="The net whose moving and precise BN are compared."
 )
 def main(study: study.Study, depths: list[str], plain_depths: list[str], network: str) -> None:
     """Train the plain and residual nets that are missing, then draw the paper's Figure 6.
 
     Also with precise BN, with the paper's curves behind ours, and how far ours are from them.
     """
+    if network not in {DEFAULT_NETWORK, *plain_depths, *depths} and not study.has_begun(network):
+        raise UserError(
+            f"{network} is neither recorded in {study.root} nor trained for this figure"
+        )
     study.complete(study.runs_of(plain_depths + depths))
     runs = study.recorded()
     of_study = {"settings": study.settings, "caveat": study.caveat}

@@ -10,7 +10,9 @@ from resnet_paper.recipe import COMPARED
 @click.command()
 @study.options
 @click.option(
-    "--network", default="resnet-20", help="The net whose moving and precise BN are compared."
+    "--network",
+    default=fig6.DEFAULT_NETWORK,
+    help="The net whose moving and precise BN are compared.",
 )
 def main(study: study.Study, network: str) -> None:
     """Draw every table and figure of these settings; trains nothing."""
@@ -18,12 +20,13 @@ def main(study: study.Study, network: str) -> None:
     if study.settings in COMPARED:
         compare.main([*where, "--draw-only"], standalone_mode=False)
         return
-    table6.main([*where, "--draw-only"], standalone_mode=False)
     fig6.main([*where, "--draw-only", "--network", network], standalone_mode=False)
+    table6.main([*where, "--draw-only"], standalone_mode=False)
     fig7.main([*where, "--draw-only"], standalone_mode=False)
     claims.main(where, standalone_mode=False)
     recorded = {run.network for run in study.recorded()}
-    for depth in sorted(filter(None, map(paper.depth, recorded))):
+    depths = {paper.depth(name.removesuffix("-b").removesuffix("-c")) for name in recorded}
+    for depth in sorted(filter(None, depths)):
         options = tables.shortcut_networks(depth)
         if recorded & {options["B"], options["C"]}:
             shortcuts.main([*where, "--draw-only", "--depth", str(depth)], standalone_mode=False)

@@ -13,8 +13,8 @@ def main(study: study.Study, network: str, seed: int) -> None:
     """Train one network from one seed, from its last checkpoint if it has one."""
     run = study.run(network, seed)
     study.complete([run])
-    error = run.finished_record()["test_error"]
-    click.echo(f"{run}: test error {error:.2f}%, in {run.directory}")
+    error = "diverged" if run.diverged else f"test error {run.finished_record()['test_error']:.2f}%"
+    click.echo(f"{run}: {error}, in {run.directory}")
 
 
 if __name__ == "__main__":
