@@ -110,7 +110,9 @@ def record_missing(study: study.Study) -> None:
         for run in bar:
             content = run.content("weights.pt") or b""
             network = models.load_weights(run.network, content, str(run.weights_file))
-            run.write_responses(response_stds(network, dataset.test, normalise))
+            table = response_stds(network, dataset.test, normalise)
+            with run.locked():
+                run.write_responses(table)
 
 
 @click.command()

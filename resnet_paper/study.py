@@ -20,7 +20,7 @@ import click
 from resnet_paper import paper
 from resnet_paper.errors import UserError
 from resnet_paper.recipe import SETTINGS, Recipe
-from resnet_paper.runs import InUseError, Run, recorded
+from resnet_paper.runs import Run, recorded
 
 if TYPE_CHECKING:
     from resnet_paper.compute import Computing
@@ -70,10 +70,21 @@ class Study:
         return Run(self.root, self.settings, network, seed)
 
     def recorded(self, networks: Sequence[str] | None = None) -> list[Run]:
-        """The finished runs, of all networks or of these."""
+        """The finished runs, of all networks or of these.
+
+        Raises UserError if there is none at all in a root that was chosen: it may be mistyped.
+        """
         runs = recorded(self.root, self.settings)
+        if not runs and self.root != Study.root:
+            raise UserError(
+                f"no finished run in {self.root / self.settings}: choose another RUNS (--runs)"
+            )
         wanted = [run for run in runs if networks is None or run.network in networks]
         return [run for run in wanted if run.finished_by(self.recipe)]
+
+    def has_begun(self, network: str) -> bool:
+        """Whether a run of this network is recorded or was begun."""
+        return (self.root / self.settings / network).is_dir()
 
     def runs_of(self, networks: Sequence[str]) -> list[Run]:
         """The runs that the study wants of these networks: seeds 0, 1, 2, ..."""
@@ -82,12 +93,14 @@ class Study:
     def complete(self, runs: Sequence[Run]) -> None:
         """Train those that have not finished, after printing the plan and its cost.
 
-        Raises UserError if a run was made by another recipe, and at the end if another process is
-        still training one of the runs.
+        Raises UserError if a run was made by another recipe, if the GPU's memory is full, and at
+        the end if a run could not be trained, or is still being trained by another process.
         """
         missing = [run for run in runs if not run.finished_by(self.recipe)]
         if self.draw_only or not missing:
             return
+        import torch
+
         from resnet_paper import compute, data, models
 
         for run in missing:
@@ -95,12 +108,18 @@ class Study:
         computing = compute.choose(self.device, self.precision, self.recipe.iterations)
         dataset = data.load(self.recipe, self.data_dir).to(computing.device)
         at_once = min(self.concurrent or computing.concurrent_runs(), len(missing))
-        self.print_plan(missing, at_once, computing, dataset)
-        held = self.train(missing, at_once, computing, dataset)
-        if held:
+        try:
+            self.print_plan(missing, at_once, computing, dataset)
+            left_out = self.train(missing, at_once, computing, dataset)
+        except torch.OutOfMemoryError as error:
             raise UserError(
-                f"{', '.join(map(str, held))}: still being trained by another process; "
-                "run the same command again when it has finished"
+                "the GPU's memory is full: CONCURRENT=1 (--concurrent 1) takes the least; what was "
+                "trained goes on from its checkpoints"
+            ) from error
+        if left_out:
+            raise UserError(
+                f"not trained, for the reasons above: {', '.join(map(str, left_out))}; the same "
+                "command trains what is missing"
             )
 
     def print_plan(
@@ -126,13 +145,15 @@ class Study:
     def train(
         self, runs: Sequence[Run], at_once: int, computing: Computing, dataset: Dataset
     ) -> list[Run]:
-        """Train runs to their ends, some at once by turns; return those that others are training.
+        """Train runs to their ends, some at once by turns; return those that cannot be trained.
 
-        Ctrl-C leaves a checkpoint of each run that is being trained, and exits with 130.
+        One that another process is training, or whose directory is refused, is left out with a
+        line that says why, and the others go on; the only one's UserError is raised. Ctrl-C leaves
+        a checkpoint of each run that is being trained, and exits with 130.
         """
         from resnet_paper.train import train
 
-        waiting, held = list(runs), []
+        waiting, left_out = list(runs), []
         active: dict[Run, Generator[Progress, None, None]] = {}
         iterations = dict.fromkeys(runs, 0)
         length = self.recipe.iterations * len(runs)
@@ -156,9 +177,11 @@ class Study:
                     except StopIteration:
                         del active[run]
                         continue
-                    except InUseError as error:
-                        click.echo(f"{error.message}: leaving it to that process")
-                        held.append(run)
+                    except UserError as error:
+                        if len(runs) == 1:
+                            raise
+                        click.echo(f"\rLeft out {run}: {error.message}")
+                        left_out.append(run)
                         del active[run]
                         continue
                     iterations[run] = progress.iteration
@@ -171,7 +194,7 @@ class Study:
                     f"{run.directory}: the same command goes on from there."
                 )
             raise click.exceptions.Exit(130)
-        return held
+        return left_out
 
     def cost(self, network: str, computing: Computing, dataset: Dataset) -> float:
         """Seconds that a run will take here, by timing a few of its iterations.

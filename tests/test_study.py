@@ -51,9 +51,30 @@ def test_a_run_held_by_another_process_is_left_to_it_and_the_others_are_trained(
 ) -> None:
     one = small_study(tmp_path)
     runs = one.runs_of(["resnet-8", "plain-8"])
-    with runs[0].locked(), pytest.raises(UserError, match="resnet-8 seed 0: still being trained"):
+    with (
+        runs[0].locked(),
+        pytest.raises(UserError, match="not trained, for the reasons above: resnet-8 seed 0;"),
+    ):
         one.complete(runs)
     assert one.recorded() == [runs[1]]
+
+
+@pytest.mark.usefixtures("small")
+def test_a_run_that_cannot_go_on_is_left_out_and_the_others_are_trained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = small_study(tmp_path)
+    runs = one.runs_of(["resnet-8", "plain-8"])
+    runs[0].directory.mkdir(parents=True)
+    runs[0].checkpoint_file.write_bytes(b"damaged")
+    with pytest.raises(UserError, match="not trained, for the reasons above: resnet-8 seed 0;"):
+        one.complete(runs)
+    assert (
+        f"Left out resnet-8 seed 0: {runs[0].checkpoint_file} is damaged" in capsys.readouterr().out
+    )
+    assert one.recorded() == [runs[1]]
+    with pytest.raises(UserError, match="is damaged"):
+        one.complete(runs[:1])
 
 
 @pytest.mark.usefixtures("small")
