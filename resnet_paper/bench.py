@@ -19,7 +19,7 @@ from torchvision import transforms
 
 from resnet_paper import compute, data, models
 from resnet_paper.data import BatchStream, Images
-from resnet_paper.recipe import PAPER
+from resnet_paper.recipe import CHANNEL_MEANS, CHANNEL_STDS, PAPER
 from resnet_paper.train import Learner
 
 IMAGES = 5_000
@@ -53,7 +53,7 @@ class Pictures(TorchDataset[tuple[torch.Tensor, int]]):
                 transforms.RandomCrop(32, padding=4),
                 transforms.RandomHorizontalFlip(),
                 transforms.ToTensor(),
-                transforms.Normalize((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+                transforms.Normalize(CHANNEL_MEANS, CHANNEL_STDS),
             ]
         )
 
