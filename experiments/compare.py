@@ -16,7 +16,7 @@ def main(study: study.Study) -> None:
         raise UserError(f"{study.settings!r} compares nothing: use {', '.join(COMPARED)}")
     networks = COMPARED[study.settings]
     study.complete(study.runs_of(networks))
-    runs = [run for network in networks for run in study.recorded([network])]
+    runs = [run for network in networks for run in study.to_draw([network])]
     click.echo(tables.save_comparison(runs, study.settings, study.output, study.caveat))
     figure = figures.comparison(runs, study.settings, study.caveat)
     figures.save(figure, study.output / "comparison")

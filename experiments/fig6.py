@@ -22,18 +22,19 @@ def main(study: study.Study, depths: list[str], plain_depths: list[str], network
 
     Also with precise BN, with the paper's curves behind ours, and how far ours are from them.
     """
-    if network not in {DEFAULT_NETWORK, *plain_depths, *depths} and not study.has_begun(network):
+    trained = [] if study.draw_only else plain_depths + depths
+    if network not in {DEFAULT_NETWORK, *trained} and not study.has_begun(network):
         raise UserError(
             f"{network} is neither recorded in {study.root} nor trained for this figure"
         )
     study.complete(study.runs_of(plain_depths + depths))
-    runs = study.recorded()
+    runs = study.to_draw()
     of_study = {"settings": study.settings, "caveat": study.caveat}
     figures.save(figures.figure6(runs, **of_study), study.output / "figure6")
     as_long = study.recipe.iterations == PAPER.iterations
     precise = figures.figure6(runs, **of_study, test=figures.PRECISE, beside_paper=as_long)
     figures.save(precise, study.output / "figure6_precise")
-    panel = figures.precise_bn(study.recorded([network]), network, **of_study)
+    panel = figures.precise_bn(study.to_draw([network]), network, **of_study)
     figures.save(panel, study.output / "precise_bn")
     if as_long:
         beside = figures.figure6(runs, **of_study, beside_paper=True)

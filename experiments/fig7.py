@@ -16,7 +16,7 @@ def main(study: study.Study) -> None:
         from resnet_paper.responses import record_missing  # torch, which drawing does not need
 
         record_missing(study)
-    runs = study.recorded(networks)
+    runs = study.to_draw(networks)
     figures.save(figures.figure7(runs, study.caveat), study.output / "figure7")
     click.echo(tables.save_responses(runs, study.output, study.caveat))
 

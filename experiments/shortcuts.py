@@ -13,7 +13,7 @@ def main(study: study.Study, depth: int) -> None:
     """Train what is missing of the three options, then tabulate them as the paper's Table 3."""
     networks = list(tables.shortcut_networks(depth).values())
     study.complete(study.runs_of(networks))
-    click.echo(tables.save_shortcuts(study.recorded(networks), depth, study.output, study.caveat))
+    click.echo(tables.save_shortcuts(study.to_draw(networks), depth, study.output, study.caveat))
 
 
 if __name__ == "__main__":

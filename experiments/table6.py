@@ -15,7 +15,7 @@ def main(study: study.Study, networks: list[str]) -> None:
     Beside it, of what is recorded, the plain nets in the same form, and others' reproductions.
     """
     study.complete(study.runs_of(networks))
-    runs = study.recorded()
+    runs = study.to_draw()
     click.echo(tables.save_table6(runs, study.output, study.caveat))
     click.echo(tables.save_plain(runs, study.output, study.caveat))
     click.echo(tables.save_reproductions(runs, study.recipe, study.output, study.caveat))

@@ -142,6 +142,7 @@ def main(study: study.Study, weights: Path | None, network: str | None) -> None:
     for name in paper.FIGURE7_NETWORKS:
         if not any(run.network == name for run in recorded):
             click.echo(f"{name} is not recorded: make train {study.in_make} NETWORK={name}")
+    recorded = study.to_draw(paper.FIGURE7_NETWORKS)
     figures.save(figures.figure7(recorded, study.caveat), study.output / "figure7")
     click.echo(tables.save_responses(recorded, study.output, study.caveat))
 

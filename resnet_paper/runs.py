@@ -167,12 +167,16 @@ class Run:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
                     holder = os.read(lock, 1_000).decode(errors="replace").strip()
-                    raise UserError(f"{self} is in use by {holder}") from None
+                    raise InUseError(f"{self} is in use by {holder}") from None
                 os.ftruncate(lock, 0)
                 os.write(lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
             yield
         finally:
             os.close(lock)
+
+
+class InUseError(UserError):
+    """Another process has this run."""
 
 
 MOVE_AWAY = "move its directory away to train this run anew"

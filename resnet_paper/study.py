@@ -20,7 +20,7 @@ import click
 from resnet_paper import paper
 from resnet_paper.errors import UserError
 from resnet_paper.recipe import SETTINGS, Recipe
-from resnet_paper.runs import Run, recorded
+from resnet_paper.runs import InUseError, Run, recorded
 
 if TYPE_CHECKING:
     from resnet_paper.compute import Computing
@@ -70,21 +70,26 @@ class Study:
         return Run(self.root, self.settings, network, seed)
 
     def recorded(self, networks: Sequence[str] | None = None) -> list[Run]:
-        """The finished runs, of all networks or of these.
-
-        Raises UserError if there is none at all in a root that was chosen: it may be mistyped.
-        """
+        """The finished runs, of all networks or of these."""
         runs = recorded(self.root, self.settings)
-        if not runs and self.root != Study.root:
-            raise UserError(
-                f"no finished run in {self.root / self.settings}: choose another RUNS (--runs)"
-            )
         wanted = [run for run in runs if networks is None or run.network in networks]
         return [run for run in wanted if run.finished_by(self.recipe)]
 
+    def to_draw(self, networks: Sequence[str] | None = None) -> list[Run]:
+        """`recorded`, for tables and figures, which take the place of older ones.
+
+        Raises UserError if a root that was chosen has no finished run at all: a mistake, likely.
+        """
+        if self.root != Study.root and not recorded(self.root, self.settings):
+            raise UserError(
+                f"no finished run in {self.root / self.settings}: is RUNS (--runs) or SETTINGS "
+                "(--settings) mistyped, or has none finished yet?"
+            )
+        return self.recorded(networks)
+
     def has_begun(self, network: str) -> bool:
         """Whether a run of this network is recorded or was begun."""
-        return (self.root / self.settings / network).is_dir()
+        return bool(network) and (self.root / self.settings / network).is_dir()
 
     def runs_of(self, networks: Sequence[str]) -> list[Run]:
         """The runs that the study wants of these networks: seeds 0, 1, 2, ..."""
@@ -93,8 +98,8 @@ class Study:
     def complete(self, runs: Sequence[Run]) -> None:
         """Train those that have not finished, after printing the plan and its cost.
 
-        Raises UserError if a run was made by another recipe, if the GPU's memory is full, and at
-        the end if a run could not be trained, or is still being trained by another process.
+        Raises UserError before anything is trained if a run was made by another recipe or cannot go
+        on, and at the end if another process is still training one of the runs.
         """
         missing = [run for run in runs if not run.finished_by(self.recipe)]
         if self.draw_only or not missing:
@@ -102,24 +107,28 @@ class Study:
         import torch
 
         from resnet_paper import compute, data, models
+        from resnet_paper.train import refuse_what_cannot_go_on
 
         for run in missing:
             models.require_cifar10(run.network)
         computing = compute.choose(self.device, self.precision, self.recipe.iterations)
-        dataset = data.load(self.recipe, self.data_dir).to(computing.device)
-        at_once = min(self.concurrent or computing.concurrent_runs(), len(missing))
+        for run in missing:
+            refuse_what_cannot_go_on(run, self.recipe, computing)
+        dataset = data.load(self.recipe, self.data_dir)
         try:
+            dataset = dataset.to(computing.device)
+            at_once = min(self.concurrent or computing.concurrent_runs(), len(missing))
             self.print_plan(missing, at_once, computing, dataset)
-            left_out = self.train(missing, at_once, computing, dataset)
+            held = self.train(missing, at_once, computing, dataset)
         except torch.OutOfMemoryError as error:
             raise UserError(
-                "the GPU's memory is full: CONCURRENT=1 (--concurrent 1) takes the least; what was "
-                "trained goes on from its checkpoints"
+                "the GPU's memory is full: free it or train fewer runs at once (CONCURRENT=1); the "
+                "same command goes on from the last checkpoints"
             ) from error
-        if left_out:
+        if held := [run for run in held if not run.finished_by(self.recipe)]:
             raise UserError(
-                f"not trained, for the reasons above: {', '.join(map(str, left_out))}; the same "
-                "command trains what is missing"
+                f"{', '.join(map(str, held))}: still being trained by another process; "
+                "run the same command again when it has finished"
             )
 
     def print_plan(
@@ -145,15 +154,13 @@ class Study:
     def train(
         self, runs: Sequence[Run], at_once: int, computing: Computing, dataset: Dataset
     ) -> list[Run]:
-        """Train runs to their ends, some at once by turns; return those that cannot be trained.
+        """Train runs to their ends, some at once by turns; return those left to other processes.
 
-        One that another process is training, or whose directory is refused, is left out with a
-        line that says why, and the others go on; the only one's UserError is raised. Ctrl-C leaves
-        a checkpoint of each run that is being trained, and exits with 130.
+        Ctrl-C leaves a checkpoint of each run that is being trained, and exits with 130.
         """
         from resnet_paper.train import train
 
-        waiting, left_out = list(runs), []
+        waiting, held = list(runs), []
         active: dict[Run, Generator[Progress, None, None]] = {}
         iterations = dict.fromkeys(runs, 0)
         length = self.recipe.iterations * len(runs)
@@ -177,11 +184,9 @@ class Study:
                     except StopIteration:
                         del active[run]
                         continue
-                    except UserError as error:
-                        if len(runs) == 1:
-                            raise
-                        click.echo(f"\rLeft out {run}: {error.message}")
-                        left_out.append(run)
+                    except InUseError as error:
+                        click.echo(f"\r{error.message}: leaving it to that process")
+                        held.append(run)
                         del active[run]
                         continue
                     iterations[run] = progress.iteration
@@ -194,7 +199,7 @@ class Study:
                     f"{run.directory}: the same command goes on from there."
                 )
             raise click.exceptions.Exit(130)
-        return left_out
+        return held
 
     def cost(self, network: str, computing: Computing, dataset: Dataset) -> float:
         """Seconds that a run will take here, by timing a few of its iterations.

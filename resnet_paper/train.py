@@ -7,7 +7,8 @@ import hashlib
 import io
 import math
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections import ChainMap
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
@@ -399,31 +400,61 @@ def measure(learner: Learner, state: State, stream: BatchStream, dataset: Datase
         state.warmup_end = state.iteration
 
 
-def begin(run: Run, recipe: Recipe, learner: Learner, state: State) -> dict[str, Any]:
-    """Write a new run's run.json, or take up an old run where its checkpoint left it."""
-    record: dict[str, Any] = {
+def new_record(
+    run: Run, recipe: Recipe, network: nn.Module, computing: Computing
+) -> dict[str, Any]:
+    """What run.json says of a run that begins here and now."""
+    return {
         "network": run.network,
-        "parameters": models.parameters(learner.network),
+        "parameters": models.parameters(network),
         "seed": run.seed,
         "settings": run.settings,
         "recipe": as_json(recipe),
-        "computed": learner.computing.record(learner.network),
+        "computed": computing.record(network),
         "revision": revision(),
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "resumed": [],
         "finished": False,
     }
+
+
+def own_checkpoint(run: Run, record: dict[str, Any]) -> dict[str, Any] | None:
+    """The checkpoint that a run with this new record goes on from, or None where it has none.
+
+    Raises UserError if its directory holds another run, or what is left of it is damaged.
+    """
     checkpoint = load_checkpoint(run)
     before = run.record() if checkpoint is None else checkpoint["record"]
     if before is not None:
         refuse_another(run, before, record, trained=checkpoint is not None)
     if checkpoint is None and (run.directory / "curve.csv").exists():
         raise UserError(f"{run.directory} has a curve but no checkpoint to go on from: {MOVE_AWAY}")
+    return checkpoint
+
+
+def refuse_what_cannot_go_on(run: Run, recipe: Recipe, computing: Computing) -> None:
+    """UserError, as `train` would raise it, unless another process has just finished the run."""
+    record = new_record(run, recipe, models.build(run.network), computing)
+    try:
+        own_checkpoint(run, record)
+    except UserError:
+        if not run.finished_by(recipe):
+            raise
+
+
+def begin(run: Run, recipe: Recipe, learner: Learner, state: State) -> dict[str, Any]:
+    """Write a new run's run.json, or take up an old run where its checkpoint left it."""
+    record = new_record(run, recipe, learner.network, learner.computing)
+    checkpoint = own_checkpoint(run, record)
     if checkpoint is not None:
         here = {key: record[key] for key in ("computed", "revision", "started")}
         record = {**checkpoint["record"]}
         record["resumed"] = [*record["resumed"], {"iteration": checkpoint["iteration"], **here}]
-        warn_of_another_environment(run, record["computed"], here["computed"])
+        sittings = [checkpoint["record"], *checkpoint["record"]["resumed"]]
+        known = ChainMap(
+            *(sitting["computed"] for sitting in sittings)
+        )  # the earliest that is known
+        warn_of_another_environment(run, known, here["computed"])
         learner.load_state_dict(checkpoint)
         state.iteration, state.warmup_end = checkpoint["iteration"], checkpoint["warmup_end"]
         state.rows, state.seconds = checkpoint["rows"], checkpoint["seconds"]
@@ -476,7 +507,7 @@ def refuse_another(run: Run, before: dict[str, Any], now: dict[str, Any], traine
             )
 
 
-def warn_of_another_environment(run: Run, before: dict[str, Any], now: dict[str, Any]) -> None:
+def warn_of_another_environment(run: Run, before: Mapping[str, Any], now: dict[str, Any]) -> None:
     """Say that a run goes on where its bits may come out differently; run.json says so too."""
     for key in ("torch", "numpy", "device_name"):
         if before.get(key, now[key]) != now[key]:

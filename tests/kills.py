@@ -69,15 +69,16 @@ def kill_and_compare(kills: int, seed: int, root: Path) -> int:
     compared = killed = 0
     while killed < kills or compared == 0:
         run = Run(root / f"killed-{compared}", "demo", "resnet-8", 0)
-        process = start(run.root)
+        process, sent = start(run.root), False
         if killed < kills:
             try:
                 process.wait(rng.uniform(0, seconds / 2))
             except subprocess.TimeoutExpired:
                 os.kill(process.pid, signal.SIGKILL)
-                killed += 1
+                killed, sent = killed + 1, True
         code = process.wait()
-        assert code in (0, -signal.SIGKILL), f"{run.directory} does not go on: exit status {code}"
+        ended = run.finished if code == 0 else sent and code == -signal.SIGKILL
+        assert ended, f"{run.directory} does not go on: exit status {code}"
         if run.finished:
             found, found_weights = result(run)
             pd.testing.assert_frame_equal(found, curve, check_exact=True)

@@ -1,5 +1,6 @@
 """What users type: one clear line and a non-zero exit for a mistake, files for the rest."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -146,6 +147,19 @@ def test_weights_without_responses_are_one_line(network: str, says: str) -> None
     result = run(responses.main, *DEMO, "--weights", "mine.pt", "--network", network)
     assert result.exit_code == 1
     assert says in result.stderr
+
+
+@pytest.mark.usefixtures("small_demo")
+def test_a_net_of_other_shortcuts_alone_gets_its_table() -> None:
+    result = run(train.main, *DEMO, "--precision", "float32", "--network", "resnet-8-b")
+    assert "resnet-8-b seed 0: test error" in result.output
+    assert "| ResNet-8 B | 78,042 |" in run(all_figures.main, *DEMO).output
+
+
+def test_a_diverged_run_has_no_error(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SETTINGS, "demo", replace(recipe, learning_rate=1e30))
+    result = run(train.main, *DEMO, "--precision", "float32", "--network", "plain-8")
+    assert "plain-8 seed 0: diverged, in" in result.output
 
 
 @pytest.mark.usefixtures("small_demo")

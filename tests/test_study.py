@@ -53,28 +53,45 @@ def test_a_run_held_by_another_process_is_left_to_it_and_the_others_are_trained(
     runs = one.runs_of(["resnet-8", "plain-8"])
     with (
         runs[0].locked(),
-        pytest.raises(UserError, match="not trained, for the reasons above: resnet-8 seed 0;"),
+        pytest.raises(UserError, match="resnet-8 seed 0: still being trained"),
     ):
         one.complete(runs)
     assert one.recorded() == [runs[1]]
 
 
 @pytest.mark.usefixtures("small")
-def test_a_run_that_cannot_go_on_is_left_out_and_the_others_are_trained(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_run_that_cannot_go_on_is_said_before_any_is_trained(tmp_path: Path) -> None:
     one = small_study(tmp_path)
     runs = one.runs_of(["resnet-8", "plain-8"])
-    runs[0].directory.mkdir(parents=True)
-    runs[0].checkpoint_file.write_bytes(b"damaged")
-    with pytest.raises(UserError, match="not trained, for the reasons above: resnet-8 seed 0;"):
-        one.complete(runs)
-    assert (
-        f"Left out resnet-8 seed 0: {runs[0].checkpoint_file} is damaged" in capsys.readouterr().out
-    )
-    assert one.recorded() == [runs[1]]
+    runs[1].directory.mkdir(parents=True)
+    runs[1].checkpoint_file.write_bytes(b"damaged")
     with pytest.raises(UserError, match="is damaged"):
-        one.complete(runs[:1])
+        one.complete(runs)
+    assert not runs[0].directory.exists()
+
+
+@pytest.mark.usefixtures("small")
+def test_a_run_that_another_process_has_finished_meanwhile_is_not_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = small_study(tmp_path)
+    runs = one.runs_of(["resnet-8"])
+    one.complete(runs)
+    finished = iter([False, True, True])
+    monkeypatch.setattr(Run, "finished_by", lambda *_: next(finished))
+    monkeypatch.setattr(Study, "train", lambda *_: runs)
+    one.complete(runs)
+
+
+@pytest.mark.usefixtures("small")
+def test_a_full_gpu_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(Study, "train", full)
+    one = small_study(tmp_path)
+    with pytest.raises(UserError, match="memory is full"):
+        one.complete(one.runs_of(["resnet-8"]))
 
 
 @pytest.mark.usefixtures("small")
