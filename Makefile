@@ -68,6 +68,7 @@ claims: .venv/ready  ## section 4.2's claims, checked on what is recorded; train
 shortcuts: .venv/ready  ## shortcut options A, B and C at one DEPTH: trains what is missing, tabulates
 	$(BIN)/python experiments/shortcuts.py $(STUDY) --depth "$(DEPTH)"
 
+# its own default, which the command line and the environment replace as elsewhere
 compare: SETTINGS := $(if $(filter environment%,$(origin SETTINGS)),$(SETTINGS),100-epochs)
 compare: .venv/ready  ## ResNet-18 beside VGG-19; SETTINGS=10-epochs: SimpleCNN beside ResNet-18
 	$(BIN)/python experiments/compare.py $(STUDY)

@@ -34,7 +34,7 @@ def main(study: study.Study, depths: list[str], plain_depths: list[str], network
     as_long = study.recipe.iterations == PAPER.iterations
     precise = figures.figure6(runs, **of_study, test=figures.PRECISE, beside_paper=as_long)
     figures.save(precise, study.output / "figure6_precise")
-    panel = figures.precise_bn(study.to_draw([network]), network, **of_study)
+    panel = figures.precise_bn(runs, network, **of_study)
     figures.save(panel, study.output / "precise_bn")
     if as_long:
         beside = figures.figure6(runs, **of_study, beside_paper=True)

@@ -99,7 +99,7 @@ class Study:
         """Train those that have not finished, after printing the plan and its cost.
 
         Raises UserError before anything is trained if a run was made by another recipe or cannot go
-        on, and at the end if another process is still training one of the runs.
+        on, where the GPU's memory is full, and at the end if another process is still training one.
         """
         missing = [run for run in runs if not run.finished_by(self.recipe)]
         if self.draw_only or not missing:

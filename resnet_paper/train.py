@@ -451,10 +451,8 @@ def begin(run: Run, recipe: Recipe, learner: Learner, state: State) -> dict[str,
         record = {**checkpoint["record"]}
         record["resumed"] = [*record["resumed"], {"iteration": checkpoint["iteration"], **here}]
         sittings = [checkpoint["record"], *checkpoint["record"]["resumed"]]
-        known = ChainMap(
-            *(sitting["computed"] for sitting in sittings)
-        )  # the earliest that is known
-        warn_of_another_environment(run, known, here["computed"])
+        earliest_known = ChainMap(*(sitting["computed"] for sitting in sittings))
+        warn_of_another_environment(run, earliest_known, here["computed"])
         learner.load_state_dict(checkpoint)
         state.iteration, state.warmup_end = checkpoint["iteration"], checkpoint["warmup_end"]
         state.rows, state.seconds = checkpoint["rows"], checkpoint["seconds"]
