@@ -113,8 +113,7 @@ def figure6(
             if beside_paper:
                 for network in networks:
                     draw_papers(axes, network, SETTINGS[settings])
-            tables = {network: curves(group) for network, group in networks.items()}
-            error_panel(axes, tables, settings, test)
+            error_panel(axes, networks, settings, test)
             axes.set_title(name)
         lost = [str(run) for run in runs if paper.depth(run.network) and run.diverged]
         caveat = f"{caveat} Diverged and not drawn: {', '.join(lost)}.".strip() if lost else caveat
@@ -183,20 +182,22 @@ def iteration_scale(settings: str) -> float:
 
 
 def error_panel(
-    axes: Axes, networks: Mapping[str, pd.DataFrame], settings: str, test: str = TEST
+    axes: Axes, networks: Mapping[str, Sequence[Run]], settings: str, test: str = TEST
 ) -> None:
-    """Error curves of some networks; `networks` holds the tables of `curves`."""
-    scale = iteration_scale(settings)
-    for name, table in networks.items():
-        x = table.index / scale
+    """Error curves of some networks' runs, each labelled with its last mean error."""
+    scale, labels = iteration_scale(settings), {}
+    for name, runs in networks.items():
+        table = curves(runs)
+        x, final = table.index / scale, table[test]["mean"].iloc[-1]
+        of_several = f", n = {len(runs)}" if len(runs) > 1 else ""
+        labels[f"{paper.title(name)}  {final:.2f}{of_several}"] = (final, name)
         for error, look in ((TRAIN, {"lw": 0.8, "ls": DASHED}), (test, {"lw": 1.8})):
             axes.plot(x, table[error]["mean"], color=colour(name), **look)
             axes.fill_between(
                 x, table[error]["min"], table[error]["max"], color=colour(name), alpha=0.2, lw=0
             )
     frame(axes, settings, SETTINGS[settings])
-    finals = {name: table[test]["mean"].iloc[-1] for name, table in networks.items()}
-    label_right(axes, {f"{paper.title(n)}  {error:.2f}": (error, n) for n, error in finals.items()})
+    label_right(axes, labels)
 
 
 def frame(axes: Axes, settings: str, recipe: Recipe) -> None:
@@ -270,10 +271,13 @@ def figure7(
     user's own weights, by what they are called. None where there are no responses.
     """
     tables: dict[str, pd.DataFrame] = {}
+    legend = ""
     for name, group in by_network(runs).items():
         recorded = [table for run in group if (table := run.responses()) is not None]
         if recorded:
             tables[name] = recorded[0]
+        if len(recorded) > 1:
+            legend = "of several runs the one of the lowest seed"
     looks = {
         name: {
             "color": colour(name),
@@ -296,7 +300,8 @@ def figure7(
             original.plot(range(1, len(stds) + 1), stds, **look)
             ranked.plot(range(1, len(stds) + 1), sorted(stds, reverse=True), **look)
         original.set(xlabel="layer index (original)", title="standard deviations of responses")
-        ranked.set(xlabel=f"layer index (sorted by magnitude)\n{caveat}".strip())
+        ranked.set(xlabel="layer index (sorted by magnitude)")
+        footnote(figure, legend, caveat)
         deepest = max(map(len, tables.values()))
         for axes in (original, ranked):
             axes.set(ylabel="std", xlim=(0, deepest + 1), ylim=(0, None))

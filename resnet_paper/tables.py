@@ -199,22 +199,22 @@ DISTANCES = {  # ours: the paper's curve that it is compared with, and what it i
 
 
 def distances(runs: Iterable[Run]) -> pd.DataFrame:
-    """How far the mean curve of each network's runs is from the paper's, in points of error.
+    """How far the curves of each network's runs are from the paper's, in points of error.
 
-    A row for each of DISTANCES: until_32k and after_32k, means of the absolute differences over
-    those of Figure 6's points that can be read, until and after the first milestone; points_*: how
-    many these are.
+    A row for each of DISTANCES: until_32k and after_32k, means of the absolute differences over the
+    runs and over those of Figure 6's points that can be read, until and after the first milestone;
+    points_*: how many these are.
     """
     recorded, rows = list(runs), []
     for network, theirs in paper.figure6_curves().groupby("network", sort=False):
         own = [run for run in recorded if run.network == network]
-        curves = [run.curve() for run in own if not run.diverged]
+        curves = [run.curve().set_index("iteration") for run in own if not run.diverged]
         if not curves:
             continue
-        ours = pd.concat(curves).groupby("iteration").mean()
         theirs = theirs.set_index("iteration")
         for name, (papers_name, _) in DISTANCES.items():
-            apart = (ours[name] - theirs[papers_name]).abs()
+            differences = pd.concat(curve[name] - theirs[papers_name] for curve in curves)
+            apart = differences.abs().groupby("iteration").mean()
             rows.append(
                 {
                     "network": network,
@@ -249,7 +249,8 @@ def save_distances(runs: Iterable[Run], folder: Path, note: str = "") -> str:
         words.append({"network": paper.title(str(network)), "n": rows["runs"].iloc[0], **cells})
     columns = ["network", "n", *(called for _, called in DISTANCES.values())]
     meaning = (
-        "Mean absolute distance to the paper's curve, in points of error, until / after iteration"
+        "Mean absolute distance of a run to the paper's curve, in points of error, until / after "
+        "iteration"
     )
     few = f"; * over fewer than {FEW} points that can be read."
     text = f"{meaning} {HALF_TIME:,}{few} {note}".strip()

@@ -48,6 +48,7 @@ def test_figure6_draws_the_mean_and_the_range_of_seeds(record_run: RecordRun) ->
     assert table.iloc[-1].tolist() == [8.5, 8.0, 9.0]
     (axes,) = figures.figure6(runs, "paper").axes
     _, band = axes.collections
+    assert [text.get_text() for text in axes.texts] == ["ResNet-20  8.50, n = 2"]
     ends = [y for x, y in band.get_paths()[0].vertices if x == 6.4]
     assert (min(ends), max(ends)) == (8.0, 9.0)
 

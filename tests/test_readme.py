@@ -1,12 +1,14 @@
 """The README shows what is recorded."""
 
 import re
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
 
 import pytest
 
-from resnet_paper import paper
+from resnet_paper import paper, tables
 from resnet_paper.pretrained import PUBLISHED
 from resnet_paper.reproductions import REPRODUCTIONS
 from resnet_paper.runs import Run, recorded
@@ -26,6 +28,23 @@ def published(network: str) -> list[Run]:
     return [run for run in recorded(PUBLISHED, "paper") if run.network == network]
 
 
+def lower_than_the_paper(run: Run) -> float:
+    """By how much a run's test error is below the paper's after 32,000, on average in points."""
+    papers = paper.figure6_curves().query("network == @run.network").set_index("iteration")
+    ours = run.curve().set_index("iteration")
+    return (papers["test_error"] - ours["test_error"]).loc[33_000:].mean()
+
+
+def joined(numbers: Iterable[float], digits: int = 2) -> str:
+    return " and ".join(f"{number:.{digits}f}" for number in numbers)
+
+
+def in_table(begins: str) -> list[float]:
+    """The numbers in the README's table row that begins with these words."""
+    (row,) = re.findall(rf"^\| {re.escape(begins)} \|(.*)$", README.read_text(), re.MULTILINE)
+    return [float(number) for number in re.findall(r"\d+\.\d+", row)]
+
+
 def others_of(network: str, protocol: str = "") -> list[str]:
     """Others' errors of a network, by protocols that match a regular expression."""
     found = [other for other in REPRODUCTIONS if re.match(protocol, other.protocol)]
@@ -42,27 +61,21 @@ def test_its_table_of_results_is_the_one_that_the_published_runs_draw() -> None:
 @pytest.mark.published
 @pytest.mark.parametrize("network", ["resnet-20", "plain-20"])
 def test_its_numbers_on_precise_bn_are_those_of_the_runs(network: str) -> None:
+    name, runs = paper.title(network), published(network)
     papers = paper.figure6_curves().query("network == @network").set_index("iteration")
-    change, distance = [], []
-    for run in published(network):
-        ours = run.curve().set_index("iteration")
-        curves = ours[["test_error", "test_error_precise"]].assign(paper=papers["test_error"])
-        change.append(curves.diff().dropna().loc[10_000:31_000].abs())
-        apart = curves.sub(curves["paper"], axis=0).abs()
-        distance.append(apart.drop(columns="paper").dropna())
-    changes = sum(change) / len(change)
-    distances = sum(distance) / len(distance)
-    until, after = distances.loc[:32_000].mean(), distances.loc[33_000:].mean()
-    name = paper.title(network)
-    for row in (
-        "| change from one test to the next | {} | {:.2f} | {:.2f} | {:.2f} |".format(
-            name, *changes.mean()
-        ),
-        "| distance to the paper until 32,000 | {} | {:.2f} | {:.2f} | |".format(name, *until),
-        "| distance to the paper after 32,000 | {} | {:.2f} | {:.2f} | |".format(name, *after),
-    ):
-        assert row in README.read_text()
-    for points in (len(changes), len(distances.loc[:32_000])):
+    changes = []
+    for run in runs:
+        errors = run.curve().set_index("iteration")[["test_error", "test_error_precise"]]
+        change = errors.assign(paper=papers["test_error"]).diff().dropna().loc[10_000:31_000]
+        changes.append(change.abs().mean())
+    rounded = partial(pytest.approx, abs=0.0051)
+    row = in_table(f"change from one test to the next | {name}")
+    assert row == rounded(list(sum(changes) / len(changes)))
+    distances = tables.distances(runs).set_index("error").loc[["test_error", "test_error_precise"]]
+    for words, of in (("until", "until_32k"), ("after", "after_32k")):
+        row = in_table(f"distance to the paper {words} 32,000 | {name}")
+        assert row == rounded(distances[of].tolist())
+    for points in (len(change), distances["points_until"].iloc[0]):
         assert re.search(rf"\b{points}( \S+)? of {name}'s", prose())
 
 
@@ -77,15 +90,22 @@ def test_every_published_run_is_told_of() -> None:
 @pytest.mark.published
 @pytest.mark.parametrize("network", ["resnet-20", "plain-20"])
 def test_its_prose_has_the_numbers_of_the_runs(network: str) -> None:
-    name, records = paper.title(network), [run.finished_record() for run in published(network)]
+    name, runs = paper.title(network), published(network)
+    records = [run.finished_record() for run in runs]
     errors = [record["test_error"] for record in records]
-    assert f"{name} {' and '.join(f'{error:.2f}' for error in errors)}%" in prose()
-    assert len(errors) == 1 or f"%, mean {mean(errors):.2f}, where" in prose()
+    of_several = f", mean {mean(errors):.2f}" if len(runs) > 1 else ""
+    seeds = "seeds" if len(runs) > 1 else "seed"
     by_both = [f"{r['test_error']:.2f} and {r['test_error_precise']:.2f}%" for r in records]
-    assert f"{', '.join(by_both)} ({name})" in prose()
-    assert f"{records[0]['published']['test_error']:.2f}% ({name})" in prose()
-    responses = [run.responses()["std"].mean() for run in published(network)]
-    assert f"{name}'s is {mean(responses):.3f}" in prose()
+    for words in (
+        f"{name} from {seeds} {' and '.join(str(run.seed) for run in runs)}",
+        f"{name} {joined(errors)}%{of_several}, where the paper has",
+        f"{', '.join(by_both)} ({name})",
+        f"{joined(lower_than_the_paper(run) for run in runs)} ({name})",
+        f"{joined((record['seconds'] / 3600 for record in records), digits=1)} h ({name})",
+        f"{records[0]['published']['test_error']:.2f}% ({name})",
+        f"{name}'s is {mean(run.responses()['std'].mean() for run in runs):.3f}",
+    ):
+        assert words in prose()
 
 
 @pytest.mark.parametrize("network", ["resnet-20", "plain-20"])
