@@ -277,7 +277,7 @@ def figure7(
         if recorded:
             tables[name] = recorded[0]
         if len(recorded) > 1:
-            legend = "of several runs the one of the lowest seed"
+            legend = "of several runs the one of the lowest seed that has responses"
     looks = {
         name: {
             "color": colour(name),

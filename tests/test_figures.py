@@ -96,6 +96,19 @@ def test_figure7_in_the_layers_order_and_ranked(record_run: RecordRun) -> None:
     assert list(ranked.lines[0].get_ydata()) == [0.7, 0.6, 0.5]
 
 
+def test_figure7_draws_one_run_of_each_net_and_says_so(record_run: RecordRun) -> None:
+    first, second = (record_run("resnet-20", seed) for seed in (0, 1))
+    for run, std in ((first, 0.5), (second, 0.7)):
+        run.write_responses(pd.DataFrame({"layer": [1], "name": ["a"], "std": [std]}))
+    figure = figures.figure7([second, first], "A caveat.")
+    assert [list(line.get_ydata()) for line in figure.axes[0].lines] == [[0.5]]
+    assert figure.get_supxlabel().splitlines() == [
+        "of several runs the one of the lowest seed that has responses",
+        "A caveat.",
+    ]
+    assert figures.figure7([first]).get_supxlabel() == ""
+
+
 @pytest.mark.parametrize(("layers", "step"), [(19, 5), (109, 20)])
 def test_figure7_counts_layers_in_whole_numbers(
     layers: int, step: int, record_run: RecordRun

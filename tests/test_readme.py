@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
 
+import pandas as pd
 import pytest
 
 from resnet_paper import paper, tables
@@ -77,6 +78,7 @@ def test_its_numbers_on_precise_bn_are_those_of_the_runs(network: str) -> None:
         assert row == rounded(distances[of].tolist())
     for points in (len(change), distances["points_until"].iloc[0]):
         assert re.search(rf"\b{points}( \S+)? of {name}'s", prose())
+    assert re.search(rf"after it (\d+ and )?{distances['points_after'].iloc[0]}\b", prose())
 
 
 @pytest.mark.published
@@ -104,6 +106,21 @@ def test_its_prose_has_the_numbers_of_the_runs(network: str) -> None:
         f"{joined((record['seconds'] / 3600 for record in records), digits=1)} h ({name})",
         f"{records[0]['published']['test_error']:.2f}% ({name})",
         f"{name}'s is {mean(run.responses()['std'].mean() for run in runs):.3f}",
+    ):
+        assert words in prose()
+
+
+@pytest.mark.published
+def test_its_prose_has_what_two_runs_of_plain_20_tell() -> None:
+    runs = published("plain-20")
+    errors = pd.Series([run.finished_record()["test_error"] for run in runs])
+    of = tables.statistics(errors)
+    below = paper.plain_results()[0].error - of["mean"]
+    last = [run.curve()["train_error"].iloc[-1] for run in runs]
+    for words in (
+        f"are {errors.max() - errors.min():.2f} apart. Their mean is {below:.2f} below",
+        f"95% interval {of['low']:.1f} to {of['high']:.1f}",
+        f"their last errors are {joined(last)}%",
     ):
         assert words in prose()
 
