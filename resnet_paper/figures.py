@@ -31,6 +31,7 @@ TRAIN = "train_error_clean"
 DASHED: Any = (0, (3, 1.5))
 FALLS = "upright lines: the learning rate falls"
 SEEDS_DRAWN = "of several runs the mean, and a band from the least to the greatest"
+ONE_DRAWN = "of several runs the one of the lowest seed that has responses"
 CHARACTERS_PER_INCH = 19  # of type of 7 points
 
 
@@ -270,14 +271,12 @@ def figure7(
     One run of each network, of the lowest seed that has responses; own: tables of responses of the
     user's own weights, by what they are called. None where there are no responses.
     """
-    tables: dict[str, pd.DataFrame] = {}
-    legend = ""
-    for name, group in by_network(runs).items():
-        recorded = [table for run in group if (table := run.responses()) is not None]
-        if recorded:
-            tables[name] = recorded[0]
-        if len(recorded) > 1:
-            legend = "of several runs the one of the lowest seed that has responses"
+    recorded = {
+        name: [table for run in group if (table := run.responses()) is not None]
+        for name, group in by_network(runs).items()
+    }
+    tables = {name: found[0] for name, found in recorded.items() if found}
+    legend = ONE_DRAWN * any(len(found) > 1 for found in recorded.values())
     looks = {
         name: {
             "color": colour(name),

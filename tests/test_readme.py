@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable
-from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -12,7 +11,7 @@ import pytest
 from resnet_paper import paper, tables
 from resnet_paper.pretrained import PUBLISHED
 from resnet_paper.reproductions import REPRODUCTIONS
-from resnet_paper.runs import Run, recorded
+from resnet_paper.runs import Run, recorded, summary
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -29,11 +28,17 @@ def published(network: str) -> list[Run]:
     return [run for run in recorded(PUBLISHED, "paper") if run.network == network]
 
 
+def errors_of(run: Run) -> pd.DataFrame:
+    """A run's test errors by either statistics, and the paper's, by iteration."""
+    papers = paper.figure6_curves().query("network == @run.network").set_index("iteration")
+    ours = run.curve().set_index("iteration")[["test_error", "test_error_precise"]]
+    return ours.assign(paper=papers["test_error"])
+
+
 def lower_than_the_paper(run: Run) -> float:
     """By how much a run's test error is below the paper's after 32,000, on average in points."""
-    papers = paper.figure6_curves().query("network == @run.network").set_index("iteration")
-    ours = run.curve().set_index("iteration")
-    return (papers["test_error"] - ours["test_error"]).loc[33_000:].mean()
+    errors = errors_of(run).loc[33_000:]
+    return (errors["paper"] - errors["test_error"]).mean()
 
 
 def joined(numbers: Iterable[float], digits: int = 2) -> str:
@@ -63,20 +68,15 @@ def test_its_table_of_results_is_the_one_that_the_published_runs_draw() -> None:
 @pytest.mark.parametrize("network", ["resnet-20", "plain-20"])
 def test_its_numbers_on_precise_bn_are_those_of_the_runs(network: str) -> None:
     name, runs = paper.title(network), published(network)
-    papers = paper.figure6_curves().query("network == @network").set_index("iteration")
-    changes = []
-    for run in runs:
-        errors = run.curve().set_index("iteration")[["test_error", "test_error_precise"]]
-        change = errors.assign(paper=papers["test_error"]).diff().dropna().loc[10_000:31_000]
-        changes.append(change.abs().mean())
-    rounded = partial(pytest.approx, abs=0.0051)
-    row = in_table(f"change from one test to the next | {name}")
-    assert row == rounded(list(sum(changes) / len(changes)))
+    changes = [errors_of(run).diff().dropna().loc[10_000:31_000].abs() for run in runs]
     distances = tables.distances(runs).set_index("error").loc[["test_error", "test_error_precise"]]
-    for words, of in (("until", "until_32k"), ("after", "after_32k")):
-        row = in_table(f"distance to the paper {words} 32,000 | {name}")
-        assert row == rounded(distances[of].tolist())
-    for points in (len(change), distances["points_until"].iloc[0]):
+    for begins, expected in (
+        ("change from one test to the next", sum(each.mean() for each in changes) / len(runs)),
+        ("distance to the paper until 32,000", distances["until_32k"]),
+        ("distance to the paper after 32,000", distances["after_32k"]),
+    ):
+        assert in_table(f"{begins} | {name}") == pytest.approx(expected.tolist(), abs=0.0051)
+    for points in (len(changes[0]), distances["points_until"].iloc[0]):
         assert re.search(rf"\b{points}( \S+)? of {name}'s", prose())
     assert re.search(rf"after it (\d+ and )?{distances['points_after'].iloc[0]}\b", prose())
 
@@ -93,19 +93,18 @@ def test_every_published_run_is_told_of() -> None:
 @pytest.mark.parametrize("network", ["resnet-20", "plain-20"])
 def test_its_prose_has_the_numbers_of_the_runs(network: str) -> None:
     name, runs = paper.title(network), published(network)
-    records = [run.finished_record() for run in runs]
-    errors = [record["test_error"] for record in records]
-    of_several = f", mean {mean(errors):.2f}" if len(runs) > 1 else ""
-    seeds = "seeds" if len(runs) > 1 else "seed"
-    by_both = [f"{r['test_error']:.2f} and {r['test_error_precise']:.2f}%" for r in records]
+    measured, records = summary(runs), [run.finished_record() for run in runs]
+    errors, seeds = measured["test_error"], "seeds" if len(runs) > 1 else "seed"
+    of_several = f", mean {errors.mean():.2f}" if len(runs) > 1 else ""
+    by_both = zip(errors, measured["test_error_precise"], strict=True)
     for words in (
-        f"{name} from {seeds} {' and '.join(str(run.seed) for run in runs)}",
+        f"{name} from {seeds} {' and '.join(map(str, measured['seed']))}",
         f"{name} {joined(errors)}%{of_several}, where the paper has",
-        f"{', '.join(by_both)} ({name})",
+        f"{', '.join(f'{joined(both)}%' for both in by_both)} ({name})",
         f"{joined(lower_than_the_paper(run) for run in runs)} ({name})",
         f"{joined((record['seconds'] / 3600 for record in records), digits=1)} h ({name})",
         f"{records[0]['published']['test_error']:.2f}% ({name})",
-        f"{name}'s is {mean(run.responses()['std'].mean() for run in runs):.3f}",
+        f"{name}'s is {measured['mean_response'].mean():.3f}",
     ):
         assert words in prose()
 
@@ -113,7 +112,7 @@ def test_its_prose_has_the_numbers_of_the_runs(network: str) -> None:
 @pytest.mark.published
 def test_its_prose_has_what_two_runs_of_plain_20_tell() -> None:
     runs = published("plain-20")
-    errors = pd.Series([run.finished_record()["test_error"] for run in runs])
+    errors = summary(runs)["test_error"]
     of = tables.statistics(errors)
     below = paper.plain_results()[0].error - of["mean"]
     last = [run.curve()["train_error"].iloc[-1] for run in runs]
