@@ -31,7 +31,7 @@ help:  ## this list
 	@echo "Targets:"
 	@sed -n 's/^\([a-z0-9]*\):.*##/  \1:/p' $(firstword $(MAKEFILE_LIST))
 	@echo "Variables (make TARGET NAME=VALUE):"
-	@echo "  SETTINGS      paper, paper-45k, tiny, demo; of compare:"
+	@echo "  SETTINGS      paper, paper-45k, overnight, tiny, demo; of compare:"
 	@echo "                100-epochs (its default), 10-epochs, tiny-epochs  ($(SETTINGS))"
 	@echo "  DEPTHS        residual nets of table6 and fig6: 6n+2            ($(or $(DEPTHS),20 32 44 56 110))"
 	@echo "  PLAIN_DEPTHS  plain nets of fig6                                ($(or $(PLAIN_DEPTHS),20 32 44 56))"

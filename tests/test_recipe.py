@@ -1,5 +1,7 @@
 """The schedule is the paper's, to the iteration."""
 
+from dataclasses import replace
+
 import pytest
 
 from resnet_paper.recipe import PAPER, SETTINGS, iterations, learning_rate
@@ -37,7 +39,9 @@ def test_settings_hold_out_what_they_say() -> None:
     assert SETTINGS["demo"].dataset == "synthetic"
 
 
-@pytest.mark.parametrize("settings", ["paper", "paper-45k", "tiny", "demo", "100-epochs"])
+@pytest.mark.parametrize(
+    "settings", ["paper", "paper-45k", "overnight", "tiny", "demo", "100-epochs"]
+)
 def test_milestones_are_in_the_papers_proportion(settings: str) -> None:
     recipe = SETTINGS[settings]
     proportions = [m / recipe.iterations for m in recipe.milestones]
@@ -50,6 +54,14 @@ def test_milestones_are_in_the_papers_proportion(settings: str) -> None:
 def test_epochs_in_iterations_of_128_of_50000_images(epochs: int, expected: int) -> None:
     assert iterations(epochs) == expected
     assert 0 <= expected * 128 - epochs * 50_000 < 128
+
+
+def test_overnight_is_the_papers_recipe_at_an_eighth_of_its_length() -> None:
+    recipe = SETTINGS["overnight"]
+    assert (recipe.iterations, recipe.milestones) == (8_000, (4_000, 6_000))
+    assert (recipe.measure_every, recipe.measure_every_in_warmup) == (400, 100)
+    schedule = {"iterations": 64_000, "milestones": (32_000, 48_000), "measure_every": 1_000}
+    assert replace(recipe, **schedule) == PAPER
 
 
 def test_the_epochs_settings() -> None:
