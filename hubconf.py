@@ -5,8 +5,8 @@ Each takes pixels in [0, 1], (N, 3, 32, 32), and gives logits, (N, 10).
 
 from functools import partial as _partial
 
-from resnet_paper import models as _models
 from resnet_paper import pretrained as _pretrained
+from resnet_paper.networks.build import build
 
 dependencies = ["torch", "torchvision", "numpy", "pandas", "click"]
 
@@ -14,7 +14,7 @@ dependencies = ["torch", "torchvision", "numpy", "pandas", "click"]
 def _entry(network: str, pretrained: bool = False) -> _pretrained.Classifier:
     if pretrained:
         return _pretrained.load(network)
-    return _pretrained.Classifier(_models.build(network))
+    return _pretrained.Classifier(build(network))
 
 
 for _kind, _depths in {"plain": (20, 32, 44, 56), "resnet": (20, 32, 44, 56, 110)}.items():

@@ -2,8 +2,10 @@
 
 import click
 
-from resnet_paper import bench, compute, models, study
-from resnet_paper.recipe import PAPER
+from resnet_paper.networks import names
+from resnet_paper.runs.recipe import PAPER
+from resnet_paper.study import bench, study
+from resnet_paper.training import backend
 
 NETWORKS = {"cpu": "resnet-20 resnet-56", "cuda": "resnet-20 resnet-56 resnet-110"}
 
@@ -13,12 +15,12 @@ NETWORKS = {"cpu": "resnet-20 resnet-56", "cuda": "resnet-20 resnet-56 resnet-11
 @click.option("--networks", help="By default ResNet-20 and 56, on CUDA 110 too.")
 def main(device: str, networks: str | None) -> None:
     """Time training iterations of 128 images: ours and plain PyTorch's, in turns."""
-    device = compute.choose(device).device
+    device = backend.choose(device).device
     loops = [bench.our_loop, bench.plain_loop]
     if device == "cuda":
         loops.append(bench.resident_loop)
     for network in (networks or NETWORKS[device]).split():
-        models.maker(network)
+        names.parse(network)
         ours, *others = bench.compare(loops, network, device)
         click.echo(
             f"{network}: ours {1e3 * ours:.2f} ms an iteration "

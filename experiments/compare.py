@@ -2,9 +2,10 @@
 
 import click
 
-from resnet_paper import figures, study, tables
 from resnet_paper.errors import UserError
-from resnet_paper.recipe import COMPARED
+from resnet_paper.results import figures, tables
+from resnet_paper.runs.recipe import COMPARED
+from resnet_paper.study import study
 
 
 @click.command()

@@ -2,9 +2,11 @@
 
 import click
 
-from resnet_paper import figures, paper, study, tables
 from resnet_paper.errors import UserError
-from resnet_paper.recipe import PAPER
+from resnet_paper.paper import facts
+from resnet_paper.results import figures, tables
+from resnet_paper.runs.recipe import PAPER
+from resnet_paper.study import study
 
 DEFAULT_NETWORK = "resnet-20"
 
@@ -12,8 +14,8 @@ DEFAULT_NETWORK = "resnet-20"
 @click.command()
 @study.set_options
 @study.options
-@click.option("--depths", default=paper.RESNET_DEPTHS, callback=study.depths("resnet"))
-@click.option("--plain-depths", default=paper.PLAIN_DEPTHS, callback=study.depths("plain"))
+@click.option("--depths", default=facts.RESNET_DEPTHS, callback=study.depths("resnet"))
+@click.option("--plain-depths", default=facts.PLAIN_DEPTHS, callback=study.depths("plain"))
 @click.option(
     "--network", default=DEFAULT_NETWORK, help="The net whose moving and precise BN are compared."
 )

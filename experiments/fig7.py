@@ -2,7 +2,9 @@
 
 import click
 
-from resnet_paper import figures, paper, study, tables
+from resnet_paper.paper import facts
+from resnet_paper.results import figures, tables
+from resnet_paper.study import study
 
 
 @click.command()
@@ -10,7 +12,7 @@ from resnet_paper import figures, paper, study, tables
 @study.options
 def main(study: study.Study) -> None:
     """Train Figure 7's networks that are missing, measure their responses, draw the figure."""
-    networks = paper.FIGURE7_NETWORKS
+    networks = facts.FIGURE7_NETWORKS
     study.complete(study.runs_of(networks))
     if not study.draw_only:
         from resnet_paper.responses import record_missing  # torch, which drawing does not need

@@ -3,8 +3,9 @@
 import click
 
 from experiments import claims, compare, fig6, fig7, shortcuts, table6
-from resnet_paper import paper, study, tables
-from resnet_paper.recipe import COMPARED
+from resnet_paper.networks import names
+from resnet_paper.runs.recipe import COMPARED
+from resnet_paper.study import study
 
 
 @click.command()
@@ -25,9 +26,9 @@ def main(study: study.Study, network: str) -> None:
     fig7.main([*where, "--draw-only"], standalone_mode=False)
     claims.main(where, standalone_mode=False)
     recorded = {run.network for run in study.recorded()}
-    depths = {paper.depth(name.removesuffix("-b").removesuffix("-c")) for name in recorded}
+    depths = {names.study_depth(name.removesuffix("-b").removesuffix("-c")) for name in recorded}
     for depth in sorted(filter(None, depths)):
-        options = tables.shortcut_networks(depth)
+        options = names.shortcut_networks(depth)
         if recorded & {options["B"], options["C"]}:
             shortcuts.main([*where, "--draw-only", "--depth", str(depth)], standalone_mode=False)
 

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import click
 
-from resnet_paper import data, publish, responses, study
-from resnet_paper.data import Normalisation
+from resnet_paper import responses
 from resnet_paper.errors import UserError
+from resnet_paper.study import publish, study
+from resnet_paper.training import data
+from resnet_paper.training.data import Normalisation
 
 
 @click.command()

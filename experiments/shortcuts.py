@@ -2,7 +2,9 @@
 
 import click
 
-from resnet_paper import study, tables
+from resnet_paper.networks import names
+from resnet_paper.results import tables
+from resnet_paper.study import study
 
 
 @click.command()
@@ -11,7 +13,7 @@ from resnet_paper import study, tables
 @click.option("--depth", type=int, default=20, callback=study.depth, show_default=True)
 def main(study: study.Study, depth: int) -> None:
     """Train what is missing of the three options, then tabulate them as the paper's Table 3."""
-    networks = list(tables.shortcut_networks(depth).values())
+    networks = list(names.shortcut_networks(depth).values())
     study.complete(study.runs_of(networks))
     click.echo(tables.save_shortcuts(study.to_draw(networks), depth, study.output, study.caveat))
 

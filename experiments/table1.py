@@ -5,19 +5,21 @@ from pathlib import Path
 import click
 import torch
 
-from resnet_paper import models, paper, tables
+from resnet_paper.networks import counts, resnets
+from resnet_paper.paper import facts
+from resnet_paper.results import tables
 
 
 @click.command()
 def main() -> None:
     """Count; nothing is trained."""
-    counts = {}
+    counted = {}
     with torch.device("meta"):  # shapes without numbers
         images = torch.zeros(1, 3, 224, 224)
-        for layers in paper.TABLE1_MULTIPLY_ADDS:
-            network = models.imagenet_net(layers)
-            counts[layers] = models.parameters(network), models.multiply_adds(network, images)
-    click.echo(tables.save_table1(counts, Path("figures")))
+        for layers in facts.TABLE1_MULTIPLY_ADDS:
+            network = resnets.imagenet_net(layers)
+            counted[layers] = counts.parameters(network), counts.multiply_adds(network, images)
+    click.echo(tables.save_table1(counted, Path("figures")))
 
 
 if __name__ == "__main__":

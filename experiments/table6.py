@@ -2,13 +2,15 @@
 
 import click
 
-from resnet_paper import paper, study, tables
+from resnet_paper.paper import facts
+from resnet_paper.results import tables
+from resnet_paper.study import study
 
 
 @click.command()
 @study.set_options
 @study.options
-@click.option("--depths", "networks", default=paper.RESNET_DEPTHS, callback=study.depths("resnet"))
+@click.option("--depths", "networks", default=facts.RESNET_DEPTHS, callback=study.depths("resnet"))
 def main(study: study.Study, networks: list[str]) -> None:
     """Train the ResNets that are missing, then write the paper's Table 6 beside ours.
 

@@ -2,7 +2,7 @@
 
 import click
 
-from resnet_paper import study
+from resnet_paper.study import study
 
 
 @click.command()

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from resnet_paper import models
 from resnet_paper.errors import UserError
-from resnet_paper.runs import Run, recorded
+from resnet_paper.networks.build import load_weights, require_cifar10
+from resnet_paper.runs.run import Run, recorded
 
 PUBLISHED = Path(__file__).parent.parent / "experiments" / "runs"
-MEAN_IMAGE = Path(__file__).with_name("cifar10_mean_image.npy")
+MEAN_IMAGE = Path(__file__).parent / "training" / "cifar10_mean_image.npy"
 
 
 class Classifier(nn.Module):
@@ -41,11 +41,11 @@ def load(network: str, seed: int = 0, runs: Path = PUBLISHED) -> Classifier:
     Raises UserError if there are no weights of it, naming those that there are, or if they are
     damaged; UnknownNetworkError if no network has this name.
     """
-    models.require_cifar10(network)
+    require_cifar10(network)
     run = Run(runs, "paper", network, seed)
     content = run.content("weights.pt") if run.finished else None
     if content is None:
         there = [run for run in recorded(runs, "paper") if run.weights_file.exists()]
         names = ", ".join(map(str, there)) or "none"
         raise UserError(f"{runs} has no weights of {run}; those that it has: {names}")
-    return Classifier(models.load_weights(network, content, str(run.weights_file))).eval()
+    return Classifier(load_weights(network, content, str(run.weights_file))).eval()

@@ -16,9 +16,13 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from resnet_paper import data, figures, models, paper, study, tables
-from resnet_paper.data import EVALUATION_BATCH, Images, Normalisation
 from resnet_paper.errors import UserError
+from resnet_paper.networks.build import load_weights, require_cifar10
+from resnet_paper.paper import facts
+from resnet_paper.results import figures, tables
+from resnet_paper.study import study
+from resnet_paper.training import data
+from resnet_paper.training.data import EVALUATION_BATCH, Images, Normalisation
 
 
 class Deviation:
@@ -96,7 +100,7 @@ def refuse_weights_of_another(network: str, weights: Path) -> None:
 def record_missing(study: study.Study) -> None:
     """Compute responses.csv of the recorded runs of Figure 7's networks that lack it."""
     todo = []
-    for run in study.recorded(paper.FIGURE7_NETWORKS):
+    for run in study.recorded(facts.FIGURE7_NETWORKS):
         if run.responses() is None:
             if run.weights_file.exists():
                 todo.append(run)
@@ -109,7 +113,7 @@ def record_missing(study: study.Study) -> None:
     with click.progressbar(todo, label="responses", item_show_func=str) as bar:
         for run in bar:
             content = run.content("weights.pt") or b""
-            network = models.load_weights(run.network, content, str(run.weights_file))
+            network = load_weights(run.network, content, str(run.weights_file))
             table = response_stds(network, dataset.test, normalise)
             with run.locked():
                 run.write_responses(table)
@@ -124,25 +128,25 @@ def main(study: study.Study, weights: Path | None, network: str | None) -> None:
     if (weights is None) != (network is None):
         raise click.UsageError("--weights and --network go together")
     if weights is not None and network is not None:
-        models.require_cifar10(network)
+        require_cifar10(network)
         refuse_weights_of_another(network, weights)
-        loaded = models.load_weights(network, weights.read_bytes(), str(weights))
+        loaded = load_weights(network, weights.read_bytes(), str(weights))
         if not response_layers(loaded):
             raise UserError(f"{network} has no responses: none of its 3x3 layers has BN")
         dataset = data.load(study.recipe, study.data_dir)
         table = response_stds(loaded, dataset.test, Normalisation.of(dataset.train, study.recipe))
         click.echo(table.to_string(index=False))
         click.echo(f"{network}: mean over {len(table)} layers {table['std'].mean():.3f}")
-        recorded = study.recorded(paper.FIGURE7_NETWORKS)
+        recorded = study.recorded(facts.FIGURE7_NETWORKS)
         figure = figures.figure7(recorded, study.caveat, {f"{network}, {weights.name}": table})
         figures.save(figure, study.output / "figure7_own")
         return
     record_missing(study)
-    recorded = study.recorded(paper.FIGURE7_NETWORKS)
-    for name in paper.FIGURE7_NETWORKS:
+    recorded = study.recorded(facts.FIGURE7_NETWORKS)
+    for name in facts.FIGURE7_NETWORKS:
         if not any(run.network == name for run in recorded):
             click.echo(f"{name} is not recorded: make train {study.in_make} NETWORK={name}")
-    recorded = study.to_draw(paper.FIGURE7_NETWORKS)
+    recorded = study.to_draw(facts.FIGURE7_NETWORKS)
     figures.save(figures.figure7(recorded, study.caveat), study.output / "figure7")
     click.echo(tables.save_responses(recorded, study.output, study.caveat))
 

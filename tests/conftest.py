@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import nn
 
-from resnet_paper.recipe import SETTINGS, TINY, Recipe
-from resnet_paper.runs import COLUMNS, Run, write
+from resnet_paper.runs.recipe import SETTINGS, TINY, Recipe
+from resnet_paper.runs.run import COLUMNS, Run, write
 
 REAL_DATA = Path(os.environ.get("DATA_DIR", "data")).absolute()
 

@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 
 from resnet_paper.errors import UserError
-from resnet_paper.runs import Run
+from resnet_paper.runs.run import Run
 
 ROOT = Path(__file__).parents[1]
 # Trains a run of a few seconds in which a checkpoint is written every 2 iterations.
@@ -25,14 +25,15 @@ TRAINING = """
 import sys
 from dataclasses import replace
 from pathlib import Path
-from resnet_paper import compute, data
-from resnet_paper.recipe import SETTINGS
-from resnet_paper.runs import Run
-from resnet_paper.train import train
+from resnet_paper.training import backend
+from resnet_paper.training import data
+from resnet_paper.runs.recipe import SETTINGS
+from resnet_paper.runs.run import Run
+from resnet_paper.training.loop import train
 recipe = replace(SETTINGS["demo"], train_images=200, batch_size=8, iterations=60,
                  milestones=(30, 45), measure_every=2, test_images=20, clean_images=20)
 run = Run(Path(sys.argv[1]), "demo", "resnet-8", 0)
-dataset, computing = data.load(recipe, Path("none")), compute.choose("cpu", "float32")
+dataset, computing = data.load(recipe, Path("none")), backend.choose("cpu", "float32")
 print("ready", flush=True)
 for _ in train(run, recipe, dataset, computing):
     pass

@@ -21,8 +21,9 @@ from experiments import (
     train,
 )
 from experiments import figures as all_figures
-from resnet_paper import models, responses
-from resnet_paper.recipe import SETTINGS, Recipe
+from resnet_paper import responses
+from resnet_paper.networks.build import build
+from resnet_paper.runs.recipe import SETTINGS, Recipe
 from tests.conftest import REAL_DATA, needs_cifar10
 
 DEMO = ["--settings", "demo"]
@@ -132,7 +133,7 @@ def test_the_study_end_to_end_on_synthetic_images() -> None:
 
 
 def test_own_weights_are_drawn_in_figure_7() -> None:
-    torch.save(models.build("resnet-8").state_dict(), "mi$n$e.pt")
+    torch.save(build("resnet-8").state_dict(), "mi$n$e.pt")
     result = run(responses.main, *DEMO, "--weights", "mi$n$e.pt", "--network", "resnet-8")
     assert result.exit_code == 0, result.output
     assert Path("figures/demo/figure7_own.png").exists()
@@ -143,7 +144,7 @@ def test_own_weights_are_drawn_in_figure_7() -> None:
     [("simple-cnn", "has no responses"), ("imagenet-resnet-18", "is not for CIFAR-10")],
 )
 def test_weights_without_responses_are_one_line(network: str, says: str) -> None:
-    torch.save(models.build(network).state_dict(), "mine.pt")
+    torch.save(build(network).state_dict(), "mine.pt")
     result = run(responses.main, *DEMO, "--weights", "mine.pt", "--network", network)
     assert result.exit_code == 1
     assert says in result.stderr

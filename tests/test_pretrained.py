@@ -6,17 +6,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from resnet_paper import data, models, pretrained
-from resnet_paper.data import Normalisation
+from resnet_paper import pretrained
 from resnet_paper.errors import UnknownNetworkError, UserError
-from resnet_paper.publish import error_rate, goes_with_weights
-from resnet_paper.recipe import PAPER
-from resnet_paper.runs import Run, recorded
+from resnet_paper.networks.build import build
+from resnet_paper.runs.recipe import PAPER
+from resnet_paper.runs.run import Run, recorded
+from resnet_paper.study.publish import error_rate, goes_with_weights
+from resnet_paper.training import data
+from resnet_paper.training.data import Normalisation
 from tests.conftest import REAL_DATA, needs_cifar10
 
 
 def test_a_recorded_network_with_its_normalisation(record_run: Callable[..., Run]) -> None:
-    network = models.build("resnet-8", seed=5)
+    network = build("resnet-8", seed=5)
     run = record_run("resnet-8", seed=3, weights=network)
     pixels = torch.rand(4, 3, 32, 32)
     loaded = pretrained.load("resnet-8", 3, run.root)
@@ -48,7 +50,7 @@ def test_what_is_not_there_is_one_line_that_says_what_is(
     seed: int, record_run: Callable[..., Run]
 ) -> None:
     run = record_run("resnet-20")
-    record_run("resnet-8", 3, weights=models.build("resnet-8"))
+    record_run("resnet-8", 3, weights=build("resnet-8"))
     with pytest.raises(UserError, match=f"resnet-20 seed {seed}; .* it has: resnet-8 seed 3"):
         pretrained.load("resnet-20", seed, run.root)
     with pytest.raises(UnknownNetworkError, match="resnet20"):

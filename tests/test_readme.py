@@ -8,10 +8,12 @@ from statistics import mean, stdev
 import pandas as pd
 import pytest
 
-from resnet_paper import paper, tables
+from resnet_paper.networks import names
+from resnet_paper.paper import facts
+from resnet_paper.paper.reproductions import REPRODUCTIONS
 from resnet_paper.pretrained import PUBLISHED
-from resnet_paper.reproductions import REPRODUCTIONS
-from resnet_paper.runs import Run, recorded, summary
+from resnet_paper.results import tables
+from resnet_paper.runs.run import Run, recorded, summary
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -30,7 +32,7 @@ def published(network: str) -> list[Run]:
 
 def errors_of(run: Run) -> pd.DataFrame:
     """A run's test errors by either statistics, and the paper's, by iteration."""
-    papers = paper.figure6_curves().query("network == @run.network").set_index("iteration")
+    papers = facts.figure6_curves().query("network == @run.network").set_index("iteration")
     ours = run.curve().set_index("iteration")[["test_error", "test_error_precise"]]
     return ours.assign(paper=papers["test_error"])
 
@@ -67,7 +69,7 @@ def test_its_table_of_results_is_the_one_that_the_published_runs_draw() -> None:
 @pytest.mark.published
 @pytest.mark.parametrize("network", ["resnet-20", "plain-20"])
 def test_its_numbers_on_precise_bn_are_those_of_the_runs(network: str) -> None:
-    name, runs = paper.title(network), published(network)
+    name, runs = names.title(network), published(network)
     changes = [errors_of(run).diff().dropna().loc[10_000:31_000].abs() for run in runs]
     distances = tables.distances(runs).set_index("error").loc[["test_error", "test_error_precise"]]
     for begins, expected in (
@@ -92,7 +94,7 @@ def test_every_published_run_is_told_of() -> None:
 @pytest.mark.published
 @pytest.mark.parametrize("network", ["resnet-20", "plain-20"])
 def test_its_prose_has_the_numbers_of_the_runs(network: str) -> None:
-    name, runs = paper.title(network), published(network)
+    name, runs = names.title(network), published(network)
     measured, records = summary(runs), [run.finished_record() for run in runs]
     errors, seeds = measured["test_error"], "seeds" if len(runs) > 1 else "seed"
     of_several = f", mean {errors.mean():.2f}" if len(runs) > 1 else ""
@@ -114,7 +116,7 @@ def test_its_prose_has_what_two_runs_of_plain_20_tell() -> None:
     runs = published("plain-20")
     errors = summary(runs)["test_error"]
     of = tables.statistics(errors)
-    below = paper.plain_results()[0].error - of["mean"]
+    below = facts.plain_results()[0].error - of["mean"]
     last = [run.curve()["train_error"].iloc[-1] for run in runs]
     for words in (
         f"are {errors.max() - errors.min():.2f} apart. Their mean is {below:.2f} below",

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from resnet_paper import models, responses
-from resnet_paper.data import Images, Normalisation, synthetic
+from resnet_paper import responses
 from resnet_paper.errors import UserError
+from resnet_paper.networks.build import build
+from resnet_paper.training.data import Images, Normalisation, synthetic
 
 
 @pytest.fixture
@@ -19,11 +20,11 @@ def images() -> Images:
     ("network", "layers"), [("plain-20", 19), ("resnet-56", 55), ("resnet-18", 17)]
 )
 def test_every_3x3_layer_counts_and_no_other(network: str, layers: int) -> None:
-    assert len(responses.response_layers(models.build(network))) == layers
+    assert len(responses.response_layers(build(network))) == layers
 
 
 def test_std_is_pooled_over_images_positions_and_channels(images: Images) -> None:
-    network, normalise = models.build("resnet-8"), Normalisation.of(images)
+    network, normalise = build("resnet-8"), Normalisation.of(images)
     with torch.no_grad():
         for norm in responses.response_layers(network).values():
             norm.running_mean.uniform_(-1, 1)
@@ -44,7 +45,7 @@ def test_std_is_pooled_over_images_positions_and_channels(images: Images) -> Non
 
 
 def test_hooks_are_gone_afterwards(images: Images) -> None:
-    network = models.build("resnet-8")
+    network = build("resnet-8")
     responses.response_stds(network, images[:10], Normalisation.of(images))
     assert not any(module._forward_hooks for module in network.modules())
 

@@ -1,0 +1,100 @@
+"""The networks' names: "plain-20", "resnet-20-b", "resnet-18", "imagenet-resnet-50", "vgg-19"."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from resnet_paper.errors import UnknownNetworkError
+
+# The 4-stage nets for 32x32 images, and Table 1's for ImageNet.
+FOUR_STAGE_DEPTHS = (18, 34)
+IMAGENET_DEPTHS = (18, 34, 50, 101, 152)
+
+TITLES = {
+    "plain": "plain",
+    "resnet": "ResNet",
+    "four-stage": "ResNet",
+    "imagenet-resnet": "ImageNet ResNet",
+    "vgg": "VGG",
+    "simple-cnn": "SimpleCNN",
+}
+
+
+class Name(NamedTuple):
+    """What a network's name says.
+
+    kind: one of TITLES; "plain" and "resnet" are section 4.2's nets of 6n+2 layers.
+    option: the shortcut option of a "resnet", A, B or C; "" of others.
+    """
+
+    kind: str
+    depth: int
+    option: str = ""
+
+    @property
+    def in_study(self) -> bool:
+        """Whether section 4.2 trains such a net: plain, or residual with option A."""
+        return self.kind == "plain" or self.option == "A"
+
+
+OTHERS = {
+    **{f"resnet-{depth}": Name("four-stage", depth) for depth in FOUR_STAGE_DEPTHS},
+    **{f"imagenet-resnet-{depth}": Name("imagenet-resnet", depth) for depth in IMAGENET_DEPTHS},
+    "vgg-19": Name("vgg", 19),
+    "simple-cnn": Name("simple-cnn", 5),
+}
+
+
+def parse(network: str) -> Name:
+    """The kind, depth and shortcut option of a network.
+
+    Raises UnknownNetworkError, a ValueError that names the nearest depths, for any other name.
+    """
+    if network in OTHERS:
+        return OTHERS[network]
+    match = re.fullmatch(r"(plain|resnet)-([1-9]\d*)(?:-([bc]))?", network)
+    if match is None or (match[1] == "plain" and match[3]):
+        raise UnknownNetworkError(
+            f"no network is called {network!r}: names are plain-DEPTH, resnet-DEPTH as in "
+            "resnet-20 (shortcut options B and C: resnet-20-b, resnet-20-c), "
+            f"{', '.join(OTHERS)}"
+        )
+    kind, depth, option = match[1], int(match[2]), match[3] or ""
+    nearest = nearest_depths(depth)
+    if depth not in nearest:
+        near = " or ".join(f"{kind}-{layers}{option and f'-{option}'}" for layers in nearest)
+        raise UnknownNetworkError(
+            f"no network is called {network!r}: depths are 6n+2 (the nearest: {near}), "
+            "or resnet-18 and resnet-34"
+        )
+    return Name(kind, depth, "" if kind == "plain" else (option or "a").upper())
+
+
+def study_depth(network: str) -> int | None:
+    """The layers of one of section 4.2's own nets, plain-D or resnet-D; None of others."""
+    try:
+        name = parse(network)
+    except UnknownNetworkError:
+        return None
+    return name.depth if name.in_study else None
+
+
+def nearest_depths(layers: int) -> list[int]:
+    """The depths 6n+2, n = 1, 2, ..., nearest to a number of layers: itself if it is one."""
+    below = max(8, layers - (layers - 2) % 6)
+    return [below] if layers <= below else [below, below + 6]
+
+
+def title(network: str) -> str:
+    """A network's name in prose: "plain-20", "ResNet-20", "ResNet-20 B", "VGG-19", "SimpleCNN"."""
+    name = parse(network)
+    if name.kind == "simple-cnn":
+        return TITLES[name.kind]
+    option = f" {name.option}" if name.option in ("B", "C") else ""
+    return f"{TITLES[name.kind]}-{name.depth}{option}"
+
+
+def shortcut_networks(depth: int) -> dict[str, str]:
+    """The residual nets of one depth by their shortcut option."""
+    return {"A": f"resnet-{depth}", "B": f"resnet-{depth}-b", "C": f"resnet-{depth}-c"}

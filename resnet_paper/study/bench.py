@@ -1,0 +1,182 @@
+"""Training speed beside a plain PyTorch loop, measured in turns on the same machine."""
+
+from __future__ import annotations
+
+import multiprocessing
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from itertools import islice, repeat
+from multiprocessing.connection import Connection
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+from torchvision import transforms
+
+from resnet_paper.networks import counts
+from resnet_paper.networks.build import build
+from resnet_paper.runs.recipe import CHANNEL_MEANS, CHANNEL_STDS, PAPER
+from resnet_paper.training import backend, data
+from resnet_paper.training.data import BatchStream, Images
+from resnet_paper.training.loop import Learner
+
+IMAGES = 5_000
+ROUND = {"cpu": 10, "cuda": 200}  # iterations
+ROUNDS = 7
+Loop = Callable[[str, str], Iterator[None]]  # network, device -> a step of it is a round
+
+
+def our_loop(network: str, device: str) -> Iterator[None]:
+    """This package's training iterations."""
+    computing = backend.choose(device, iterations=PAPER.iterations)
+    learner = Learner(build(network), PAPER, data.synthetic(IMAGES, seed=0), computing)
+    stream = BatchStream(IMAGES, PAPER.batch_size, seed=0)
+    count, start = ROUND[device], 0
+    while True:
+        learner.load(stream.plan(start, count), [PAPER.learning_rate] * count)
+        learner.advance(count)
+        learner.training_errors(count)  # waits for the device
+        start += count
+        yield
+
+
+class Pictures(TorchDataset[tuple[torch.Tensor, int]]):
+    """Images as a usual reproduction has them: one PIL picture at a time, transformed."""
+
+    def __init__(self, images: Images) -> None:
+        self.images = images
+        self.transform = transforms.Compose(
+            [
+                transforms.ToPILImage(),
+                transforms.RandomCrop(32, padding=4),
+                transforms.RandomHorizontalFlip(),
+                transforms.ToTensor(),
+                transforms.Normalize(CHANNEL_MEANS, CHANNEL_STDS),
+            ]
+        )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        return self.transform(self.images.pixels[index]), int(self.images.labels[index])
+
+
+def plain_loop(network: str, device: str) -> Iterator[None]:
+    """The usual reproduction: NCHW, a DataLoader with 2 workers, .item() each step.
+
+    In PyTorch's default precision: float32, on a GPU with convolutions in TF32.
+    """
+    loader = DataLoader(
+        Pictures(data.synthetic(IMAGES, seed=0)),
+        PAPER.batch_size,
+        shuffle=True,
+        drop_last=True,
+        num_workers=2,
+        persistent_workers=True,
+    )
+
+    def batches() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        while True:
+            for images, labels in loader:
+                yield images.to(device), labels.to(device)
+
+    return eager_loop(network, device, batches())
+
+
+def resident_loop(network: str, device: str) -> Iterator[None]:
+    """The plain loop, but that a batch is already on the device."""
+    images = data.synthetic(PAPER.batch_size, seed=0).to(device)
+    return eager_loop(network, device, repeat((images.pixels / 255, images.labels)))
+
+
+def eager_loop(
+    network: str, device: str, batches: Iterator[tuple[torch.Tensor, torch.Tensor]]
+) -> Iterator[None]:
+    """Plain PyTorch's training iterations."""
+    model = build(network).to(device)
+    optimizer = torch.optim.SGD(
+        model.parameters(), PAPER.learning_rate, PAPER.momentum, weight_decay=PAPER.weight_decay
+    )
+    loss_sum = 0.0
+    while True:
+        for images, labels in islice(batches, ROUND[device]):
+            loss = F.cross_entropy(model(images), labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            loss_sum += loss.item()
+        yield
+
+
+def work(loop: Loop, network: str, device: str, parent: Connection) -> None:
+    """In a process of its own: at each request run a round, and answer its seconds."""
+    steps = loop(network, device)
+    while parent.recv():
+        start = time.perf_counter()
+        next(steps)
+        parent.send(time.perf_counter() - start)
+
+
+@contextmanager
+def worker(loop: Loop, network: str, device: str) -> Iterator[Connection]:
+    """A process that runs a loop's rounds on request."""
+    context: Any = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=work, args=(loop, network, device, there))
+    process.start()
+    there.close()
+    try:
+        yield here
+        here.send(False)
+        process.join(10)
+    finally:
+        process.terminate()
+
+
+def compare(loops: Sequence[Loop], network: str, device: str) -> list[float]:
+    """Seconds an iteration of each loop: medians of rounds taken in turns."""
+    seconds: list[list[float]] = [[] for _ in loops]
+    with ExitStack() as stack:
+        workers = [stack.enter_context(worker(loop, network, device)) for loop in loops]
+        for number in range(ROUNDS + 1):
+            for connection, times in zip(workers, seconds, strict=True):
+                connection.send(True)
+                elapsed = connection.recv()
+                if number > 0:  # the first round compiles or captures, and starts the DataLoader
+                    times.append(elapsed / ROUND[device])
+    return [statistics.median(times) for times in seconds]
+
+
+def floor(network: str) -> float:
+    """Seconds an iteration on a GPU if each of its kernels took 2 microseconds and no more.
+
+    8 kernels a layer and 12 besides: ResNet-20 has some 170.
+    """
+    return 2e-6 * (8 * counts.depth(build(network)) + 12)
+
+
+def runs_an_hour(network: str, device: str, at_once: int) -> float:
+    """Full-length runs an hour, of the iterations alone, with some of them at once."""
+    computing = backend.choose(device, iterations=PAPER.iterations)
+    images = data.synthetic(IMAGES, seed=0).to(device)
+    learners = [Learner(build(network, seed), PAPER, images, computing) for seed in range(at_once)]
+    plan = BatchStream(IMAGES, PAPER.batch_size, seed=0).plan(0, PAPER.measure_every)
+    rates = [PAPER.learning_rate] * len(plan)
+    for learner in learners:
+        learner.load(plan, rates)
+        learner.advance(100)  # the first replays are slower
+        learner.training_errors(1)
+        learner.load(plan, rates)
+    start = time.perf_counter()
+    for _ in range(len(plan) // 100):
+        for learner in learners:
+            learner.advance(100)
+    for learner in learners:
+        learner.training_errors(1)  # waits for the device
+    seconds = time.perf_counter() - start
+    return 3600 / seconds * at_once * len(plan) / PAPER.iterations

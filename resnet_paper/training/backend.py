@@ -1,0 +1,215 @@
+"""How a run is computed: device, precision, compilation, threads."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import platform
+import subprocess
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from resnet_paper.errors import UserError
+from resnet_paper.networks.resnets import Block, Stem
+
+CAPTURE_REHEARSALS = 3
+MEMORY_OF_A_RUN = 3 * 2**30  # bytes of a GPU's memory: a ResNet-110 with its graphs, generously
+WORTH_COMPILING = 2_000  # iterations; below, compiling takes longer than it saves
+
+
+@dataclass(frozen=True)
+class Computing:
+    """What decides the bits of a result, besides the recipe and the seed.
+
+    float32 is plain PyTorch. bfloat16 is the fast path: convolutions in bfloat16 by autocast,
+    channels last, on a CPU compiled blocks; weights, momentum and BN statistics stay float32.
+    tf32, on CUDA only, is float32 but for products, whose factors are rounded to 10 bits.
+    """
+
+    device: str
+    precision: str
+    compiled: bool
+    threads: int
+
+    def __post_init__(self) -> None:
+        torch.set_num_threads(self.threads)
+        if self.fast and self.device == "cpu":
+            keep_freed_memory()
+        if self.device == "cuda":
+            be_deterministic(tf32=self.precision == "tf32")
+
+    @property
+    def fast(self) -> bool:
+        return self.precision == "bfloat16"
+
+    def prepare(self, network: nn.Module) -> nn.Module:
+        """The network, moved to the device and laid out, its blocks compiled if so chosen."""
+        network = network.to(self.device)
+        if self.fast:
+            network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if self.compiled:
+            compile_blocks(network)
+        return network
+
+    def logits(self, network: nn.Module, images: Tensor) -> Tensor:
+        """The network's logits, (N, 10) in float32, of normalised images (N, 3, 32, 32)."""
+        if self.fast:
+            images = images.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.fast, cache_enabled=False):
+            return network(images).float()
+
+    def stream(self) -> torch.cuda.Stream | None:
+        """A new stream for a run of its own; None on a CPU."""
+        return torch.cuda.Stream() if self.device == "cuda" else None
+
+    def captured(self, work: Callable[[], None]) -> Callable[[], None]:
+        """A way to do some work again and again: on CUDA its captured graph, else itself.
+
+        The work must read and write tensors that stay where they are, and must not wait for the
+        device. To be captured it is done a few times, so what it changes must be restored.
+        """
+        if self.device != "cuda":
+            return work
+        for _ in range(CAPTURE_REHEARSALS):
+            work()
+        torch.cuda.synchronize()
+        gc.collect()  # not in the middle of a capture
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, stream=torch.cuda.current_stream()):
+            work()
+        return graph.replay
+
+    def concurrent_runs(self) -> int:
+        """How many runs at once use this device well."""
+        if self.device != "cuda":
+            return 1
+        free, _ = torch.cuda.mem_get_info()
+        return max(1, min(8, free // MEMORY_OF_A_RUN))
+
+    def record(self, network: nn.Module) -> dict[str, Any]:
+        """How a network is computed, for run.json."""
+        name = torch.cuda.get_device_name() if self.device == "cuda" else processor()
+        compiled = self.compiled and bool(compilable(network))
+        return {
+            **asdict(self),
+            "compiled": compiled,
+            "device_name": name,
+            "torch": str(torch.__version__),
+            "numpy": np.__version__,
+        }
+
+
+def choose(device: str = "auto", precision: str = "auto", iterations: int = 0) -> Computing:
+    """The fastest way that this machine has of computing a run of some iterations.
+
+    Raises UserError if what is asked for is not there.
+    """
+    # Both are read when CUDA starts: deterministic products, and a queue for each run's stream.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", "32")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("no CUDA device is available here: use DEVICE=cpu (--device cpu)")
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if precision == "tf32" and device != "cuda":
+        raise UserError("tf32 is for CUDA devices: use PRECISION=float32 (--precision float32)")
+    if precision == "auto":
+        precision = "bfloat16" if has_bfloat16(device) else "float32"
+    compiled = (
+        precision == "bfloat16"
+        and device == "cpu"
+        and iterations >= WORTH_COMPILING
+        and can_compile()
+    )
+    return Computing(device, precision, compiled, torch.get_num_threads())
+
+
+def has_bfloat16(device: str) -> bool:
+    """Whether bfloat16 arithmetic is in the hardware, not emulated."""
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+
+
+def be_deterministic(tf32: bool) -> None:
+    """The same bits each time on the same kind of GPU, whatever runs beside."""
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.allow_tf32 = tf32
+    torch.backends.cuda.matmul.allow_tf32 = tf32
+
+
+def compile_blocks(network: nn.Module) -> None:
+    """Compile each block by itself, so that compile time does not grow with depth."""
+    torch._dynamo.reset()
+    torch._dynamo.config.recompile_limit = 64
+    torch._dynamo.config.fail_on_recompile_limit_hit = True
+    for module in compilable(network):
+        module.compile(dynamic=False)
+
+
+def compilable(network: nn.Module) -> list[nn.Module]:
+    """The parts of a network that are compiled, each by itself."""
+    return [module for module in network.modules() if isinstance(module, Stem | Block)]
+
+
+@cache
+def can_compile() -> bool:
+    """Try one compilation: there may be no compiler, or no headers."""
+    try:
+        torch.compile(lambda x: x.relu() + 1, dynamic=False)(torch.randn(64, 64))
+    except Exception as error:  # whatever the tool chain may raise
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        click.echo(f"torch.compile does not work here ({reason}): training without it.", err=True)
+        return False
+    return True
+
+
+def keep_freed_memory() -> None:
+    """Have glibc's malloc keep what is freed instead of returning it to the system.
+
+    A training step allocates and frees the same hundreds of megabytes each time; getting their
+    pages anew from the system would take a third of the step. Elsewhere than on glibc: nothing.
+    """
+    trim_threshold, top_pad, mmap_threshold, mmap_max = -1, -2, -3, -4
+    with suppress(OSError, AttributeError):
+        libc = ctypes.CDLL(None)
+        libc.mallopt(mmap_max, 0)
+        libc.mallopt(mmap_threshold, 2**31 - 1)
+        libc.mallopt(trim_threshold, 2**31 - 1)
+        libc.mallopt(top_pad, 2**26)
+
+
+def processor() -> str:
+    """The processor's name, as far as the system tells."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def revision() -> str:
+    """The code's revision: RESNET_PAPER_REVISION if set, else git's word, else "unknown"."""
+    if named := os.environ.get("RESNET_PAPER_REVISION"):
+        return named
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        answer = subprocess.run(
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return answer.stdout.strip()

@@ -1,0 +1,240 @@
+"""CIFAR-10 as tensors, the batch stream, and synthetic images to stand in for CIFAR-10."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchvision.datasets import CIFAR10
+from torchvision.datasets.utils import check_integrity
+
+from resnet_paper.errors import UserError
+from resnet_paper.runs.recipe import CHANNEL_MEANS, CHANNEL_STDS, PAPER, Recipe
+
+SPLIT_SEED = 45_000
+EVALUATION_BATCH = 250  # images at a time where nothing is trained
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images as bytes, (N, 3, 32, 32) in 0..255, and their labels, (N,) in 0..9."""
+
+    pixels: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, which: slice | Tensor) -> Images:
+        return Images(self.pixels[which], self.labels[which])
+
+    def to(self, device: torch.device | str) -> Images:
+        return Images(self.pixels.to(device), self.labels.to(device))
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What a network is trained on, validated on (maybe nothing) and tested on."""
+
+    train: Images
+    held_out: Images
+    test: Images
+
+    def to(self, device: torch.device | str) -> Dataset:
+        return Dataset(self.train.to(device), self.held_out.to(device), self.test.to(device))
+
+
+def load(recipe: Recipe, data_dir: Path) -> Dataset:
+    """The data set that a recipe names, cut to the recipe's sizes.
+
+    CIFAR-10 is looked for where torchvision puts it, data_dir/cifar-10-batches-py, and downloaded
+    if it is missing. Held-out images are drawn from the training images by a fixed seed.
+    Raises UserError where files are damaged, or are missing and cannot be downloaded.
+    """
+    if recipe.dataset == "synthetic":
+        needed = recipe.train_images + recipe.held_out
+        train, test = synthetic(needed, seed=0), synthetic(recipe.test_images, seed=1)
+    else:
+        train, test = cifar10(data_dir)
+    if recipe.held_out:
+        train = train[torch.from_numpy(np.random.default_rng(SPLIT_SEED).permutation(len(train)))]
+    return Dataset(
+        train=train[: recipe.train_images],
+        held_out=train[recipe.train_images : recipe.train_images + recipe.held_out],
+        test=test[: recipe.test_images],
+    )
+
+
+def cifar10(data_dir: Path) -> tuple[Images, Images]:
+    """CIFAR-10's 50,000 training and 10,000 test images; UserError as `load`."""
+    folder = data_dir / CIFAR10.base_folder
+    official = [*CIFAR10.train_list, *CIFAR10.test_list, list(CIFAR10.meta.values())[::2]]
+    files = {folder / name: md5 for name, md5 in official}
+    for path, md5 in files.items():
+        try:
+            damaged = path.exists() and not check_integrity(str(path), md5)
+        except OSError as error:
+            raise UserError(f"{path} cannot be read: {error.strerror}") from error
+        if damaged:
+            raise UserError(
+                f"{path} is damaged (its MD5 is not CIFAR-10's): remove it, and the next start "
+                "downloads it again"
+            )
+    if not all(path.exists() for path in files):
+        download(data_dir)
+    return tuple(  # type: ignore[return-value]
+        Images(
+            torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous(),
+            torch.tensor(part.targets),
+        )
+        for part in (CIFAR10(str(data_dir), train=True), CIFAR10(str(data_dir), train=False))
+    )
+
+
+def download(data_dir: Path) -> None:
+    """Let torchvision fetch CIFAR-10 (170 MB) into data_dir and check its MD5."""
+    try:
+        CIFAR10(str(data_dir), download=True)
+    except (OSError, RuntimeError) as error:
+        raise UserError(
+            f"CIFAR-10 is not in {data_dir} and could not be downloaded ({error}): unpack "
+            "cifar-10-python.tar.gz there, or name its place by DATA_DIR (--data-dir)"
+        ) from error
+
+
+def synthetic(count: int, seed: int) -> Images:
+    """Images of 10 classes that a network can learn, made by the program; not a benchmark.
+
+    Each class is a smooth colour pattern, the same for every seed; an image is its class's pattern,
+    shifted by up to 4 pixels, mixed with another class's, under noise.
+    """
+    patterns = F.interpolate(
+        torch.randn(10, 3, 6, 6, generator=torch.Generator().manual_seed(10)),
+        size=(40, 40),
+        mode="bicubic",
+    )
+    rng = np.random.default_rng(seed)
+    labels = torch.from_numpy(rng.integers(0, 10, count))
+    others = torch.from_numpy(rng.integers(0, 10, count))
+    top, left = torch.from_numpy(rng.integers(0, 9, (2, count)))
+    own = crop(patterns[labels], top, left, 32)
+    other = crop(patterns[others], left, top, 32)
+    noise = torch.from_numpy(rng.standard_normal((count, 3, 32, 32), dtype=np.float32))
+    pixels = 128 + 40 * (own + 0.3 * other + 0.4 * noise)
+    return Images(pixels.clamp(0, 255).to(torch.uint8), labels)
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """(pixels / 255 - mean) / std; mean and std are (3, 32, 32) or (3, 1, 1)."""
+
+    mean: Tensor
+    std: Tensor
+
+    @classmethod
+    def of(cls, train: Images, recipe: Recipe = PAPER) -> Normalisation:
+        """As a recipe has it: by the mean image of the training images, or by channels."""
+        device = train.pixels.device
+        if recipe.normalisation == "channels":
+            constants = torch.tensor((CHANNEL_MEANS, CHANNEL_STDS), device=device)
+            mean, std = constants[:, :, None, None]
+            return cls(mean, std)
+        total = train.pixels.sum(0, dtype=torch.int64)
+        mean = (total.double() / (255 * len(train))).float()
+        return cls(mean, torch.ones(3, 1, 1, device=device))
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """Bytes (N, 3, 32, 32) -> floats of the same shape."""
+        return (pixels.float() / 255 - self.mean) / self.std
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which images make up a number of batches, and how each is augmented: all (count, batch)."""
+
+    indices: Tensor  # int64, of the training images
+    top: Tensor  # int64 in 0..2*padding, the crop's corner in the padded image
+    left: Tensor
+    flip: Tensor  # bool
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @classmethod
+    def empty(cls, count: int, batch_size: int, device: torch.device | str) -> Plan:
+        """Room for a plan, on a device."""
+        indices, top, left = torch.zeros(3, count, batch_size, dtype=torch.int64, device=device)
+        return cls(indices, top, left, torch.zeros_like(indices, dtype=torch.bool))
+
+    def copy_(self, plan: Plan) -> None:
+        """Put a plan of as many batches or fewer into the first places of this one."""
+        for column, values in zip(self.columns(), plan.columns(), strict=True):
+            column[: len(plan)].copy_(values)
+
+    def columns(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        return self.indices, self.top, self.left, self.flip
+
+    def batch(self, position: Tensor) -> tuple[Tensor, ...]:
+        """Indices, top, left and flip of one batch, each (batch,); position: (1,) int64."""
+        return tuple(column.index_select(0, position).squeeze(0) for column in self.columns())
+
+
+@dataclass(frozen=True)
+class BatchStream:
+    """The batches of a run, as a pure function of its seed: batch i is plan(i, 1).
+
+    Pass e over the images is a permutation drawn from (seed, e), with a crop offset and a flip for
+    each image. Batches are always full and run on across passes. Nothing is remembered, so a run
+    can go on from any iteration, and sees the same images in the same order on any device.
+    """
+
+    images: int
+    batch_size: int
+    seed: int
+    padding: int = 4
+
+    def plan(self, start: int, count: int) -> Plan:
+        """The batches start, ..., start + count - 1."""
+        first, last = start * self.batch_size, (start + count) * self.batch_size
+        passes = range(first // self.images, (last - 1) // self.images + 1)
+        columns = np.concatenate([self.one_pass(number) for number in passes], axis=1)
+        skipped = first - passes.start * self.images
+        window = columns[:, skipped : skipped + last - first]
+        rows = torch.from_numpy(window).view(4, count, self.batch_size)
+        return Plan(rows[0], rows[1], rows[2], rows[3].bool())
+
+    def one_pass(self, number: int) -> np.ndarray:
+        """Index, top, left and flip of each image of a pass: (4, images)."""
+        rng = np.random.default_rng((self.seed, number))
+        order = rng.permutation(self.images)
+        corners = rng.integers(0, 2 * self.padding + 1, (2, self.images))
+        flips = rng.integers(0, 2, self.images)
+        return np.stack([order, *corners, flips])
+
+
+def augment(images: Tensor, top: Tensor, left: Tensor, flip: Tensor, padding: int = 4) -> Tensor:
+    """Pad normalised images (N, 3, H, W) with zeros, cut an (H, W) window from each, flip some.
+
+    top, left: (N,) the windows' corners in the padded images; flip: (N,) bool, left to right.
+    """
+    padded = F.pad(images, (padding,) * 4)
+    return crop(padded, top, left, images.shape[-1], flip)
+
+
+def crop(
+    images: Tensor, top: Tensor, left: Tensor, size: int, flip: Tensor | None = None
+) -> Tensor:
+    """A (size, size) window of each image, each at its own corner, by one gather."""
+    steps = torch.arange(size, device=images.device)
+    rows = top[:, None] + steps
+    columns = steps.expand(len(images), size)
+    if flip is not None:
+        columns = torch.where(flip[:, None], size - 1 - columns, columns)
+    columns = left[:, None] + columns
+    pixel = (rows[:, :, None] * images.shape[-1] + columns[:, None, :]).flatten(1)
+    windows = images.flatten(2).gather(2, pixel[:, None, :].expand(-1, images.shape[1], -1))
+    return windows.unflatten(2, (size, size))

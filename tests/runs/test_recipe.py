@@ -1,0 +1,72 @@
+"""The schedule is the paper's, to the iteration."""
+
+from dataclasses import replace
+
+import pytest
+
+from resnet_paper.runs.recipe import PAPER, SETTINGS, iterations, learning_rate
+
+
+@pytest.mark.parametrize(
+    ("iteration", "rate"),
+    [(0, 0.1), (31_999, 0.1), (32_000, 0.01), (47_999, 0.01), (48_000, 0.001), (63_999, 0.001)],
+)
+def test_rate_on_both_sides_of_each_milestone(iteration: int, rate: float) -> None:
+    assert learning_rate(PAPER, iteration) == rate
+
+
+def test_warming_up_lowers_the_rate_and_moves_no_milestone() -> None:
+    assert learning_rate(PAPER, 399, warming_up=True) == 0.01
+    assert learning_rate(PAPER, 400) == 0.1
+    assert learning_rate(PAPER, 48_000, warming_up=True) == 0.001
+
+
+def test_measurements_every_1000_iterations_and_every_100_in_warm_up() -> None:
+    assert PAPER.next_measurement(0, warming_up=False) == 1_000
+    assert PAPER.next_measurement(400, warming_up=True) == 500
+    assert PAPER.next_measurement(400, warming_up=False) == 1_000
+    assert PAPER.next_measurement(1_000, warming_up=False) == 2_000
+    assert PAPER.next_measurement(63_950, warming_up=False) == 64_000
+
+
+def test_the_paper_sees_8192000_images() -> None:
+    assert PAPER.iterations * PAPER.batch_size == 8_192_000
+
+
+def test_settings_hold_out_what_they_say() -> None:
+    held_out = SETTINGS["paper-45k"]
+    assert (held_out.train_images, held_out.held_out) == (45_000, 5_000)
+    assert SETTINGS["demo"].dataset == "synthetic"
+
+
+@pytest.mark.parametrize(
+    "settings", ["paper", "paper-45k", "overnight", "tiny", "demo", "100-epochs"]
+)
+def test_milestones_are_in_the_papers_proportion(settings: str) -> None:
+    recipe = SETTINGS[settings]
+    proportions = [m / recipe.iterations for m in recipe.milestones]
+    assert proportions == pytest.approx([1 / 2, 3 / 4], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "expected"), [(1, 391), (10, 3_907), (50, 19_532), (75, 29_297), (100, 39_063)]
+)
+def test_epochs_in_iterations_of_128_of_50000_images(epochs: int, expected: int) -> None:
+    assert iterations(epochs) == expected
+    assert 0 <= expected * 128 - epochs * 50_000 < 128
+
+
+def test_overnight_is_the_papers_recipe_at_an_eighth_of_its_length() -> None:
+    recipe = SETTINGS["overnight"]
+    assert (recipe.iterations, recipe.milestones) == (8_000, (4_000, 6_000))
+    assert (recipe.measure_every, recipe.measure_every_in_warmup) == (400, 100)
+    schedule = {"iterations": 64_000, "milestones": (32_000, 48_000), "measure_every": 1_000}
+    assert replace(recipe, **schedule) == PAPER
+
+
+def test_the_epochs_settings() -> None:
+    recipe = SETTINGS["100-epochs"]
+    assert (recipe.iterations, recipe.milestones) == (39_063, (19_532, 29_297))
+    assert learning_rate(recipe, 19_531) == 0.1
+    assert learning_rate(recipe, 19_532) == 0.01
+    assert learning_rate(SETTINGS["10-epochs"], 3_906) == 0.1

@@ -1,0 +1,134 @@
+"""The batch stream is a pure function, and augmentation is the paper's."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from resnet_paper.errors import UserError
+from resnet_paper.runs.recipe import PAPER, SETTINGS
+from resnet_paper.training import data
+from resnet_paper.training.data import BatchStream, Images, Normalisation
+from tests.conftest import REAL_DATA, needs_cifar10
+
+STREAM = BatchStream(images=50, batch_size=16, seed=3)
+
+
+def test_each_pass_sees_every_image_once() -> None:
+    indices = STREAM.plan(0, 25).indices.flatten()  # 400 images: 8 passes
+    for one_pass in indices.view(8, 50):
+        assert sorted(one_pass.tolist()) == list(range(50))
+    assert not torch.equal(indices[:50], indices[50:100])
+
+
+def test_batches_do_not_depend_on_how_they_are_asked_for() -> None:
+    whole = STREAM.plan(0, 20)
+    for start, count in ((0, 1), (3, 1), (3, 9), (19, 1)):
+        part = STREAM.plan(start, count)
+        for column, expected in zip(part.columns(), whole.columns(), strict=True):
+            assert torch.equal(column, expected[start : start + count])
+
+
+def test_seeds_differ() -> None:
+    other = BatchStream(images=50, batch_size=16, seed=4)
+    assert not torch.equal(STREAM.plan(0, 3).indices, other.plan(0, 3).indices)
+
+
+def test_all_81_crop_offsets_are_drawn_alike_and_half_the_images_flipped() -> None:
+    plan = BatchStream(images=50_000, batch_size=100, seed=0).plan(0, 500)
+    offsets = (9 * plan.top + plan.left).flatten()
+    counts = torch.bincount(offsets)
+    assert len(counts) == 81
+    assert counts.min() > 500  # 617 expected
+    assert plan.flip.double().mean().item() == pytest.approx(0.5, abs=0.01)
+    assert (plan.top[0] != plan.top[0, 0]).any(), "offsets differ within a batch"
+
+
+def test_augment_pads_crops_and_flips() -> None:
+    images = torch.randn(6, 3, 32, 32)
+    top, left = torch.tensor([0, 8, 4, 4, 1, 7]), torch.tensor([0, 8, 4, 4, 6, 2])
+    flip = torch.tensor([False, False, False, True, True, False])
+    augmented = data.augment(images, top, left, flip)
+    for image, result, y, x, mirrored in zip(
+        images, augmented, top.tolist(), left.tolist(), flip.tolist(), strict=True
+    ):
+        expected = F.pad(image, (4, 4, 4, 4))[:, y : y + 32, x : x + 32]
+        assert torch.equal(result, expected.flip(-1) if mirrored else expected)
+    assert torch.equal(augmented[2], images[2])
+
+
+def test_per_pixel_mean_is_taken_off() -> None:
+    pixels = torch.randint(0, 256, (40, 3, 32, 32), dtype=torch.uint8)
+    normalise = Normalisation.of(Images(pixels, torch.zeros(40)))
+    assert normalise.mean.shape == (3, 32, 32)
+    assert normalise(pixels).mean(0).abs().max() < 1e-6
+    assert torch.allclose(normalise(pixels) + normalise.mean, pixels / 255, atol=1e-6)
+
+
+def test_channel_normalisation_is_a_field_of_the_recipe() -> None:
+    pixels = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
+    normalise = Normalisation.of(Images(pixels, torch.zeros(4)), SETTINGS["100-epochs"])
+    green = normalise(pixels)[:, 1]
+    assert torch.allclose(green, (pixels[:, 1] / 255 - 0.4822) / 0.2435, atol=1e-6)
+
+
+def test_synthetic_images_are_the_same_each_time_and_differ_between_train_and_test() -> None:
+    one, again, other = (data.synthetic(100, seed) for seed in (0, 0, 1))
+    assert torch.equal(one.pixels, again.pixels)
+    assert not torch.equal(one.pixels, other.pixels)
+    assert set(one.labels.tolist()) == set(range(10))
+
+
+def test_missing_cifar10_without_a_network_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr(data.CIFAR10, "download", refuse)
+    with pytest.raises(UserError, match="could not be downloaded") as caught:
+        data.load(PAPER, tmp_path)
+    assert "\n" not in caught.value.message
+
+
+def test_damaged_cifar10_is_named_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "cifar-10-batches-py" / "data_batch_3"
+    path.parent.mkdir()
+    path.write_bytes(b"half a download")
+    with pytest.raises(UserError, match="data_batch_3 is damaged"):
+        data.load(PAPER, tmp_path)
+    assert path.read_bytes() == b"half a download"
+
+
+@needs_cifar10
+def test_cifar10_is_whole() -> None:
+    dataset = data.load(PAPER, REAL_DATA)
+    assert dataset.train.pixels.shape == (50_000, 3, 32, 32)
+    assert dataset.test.labels.bincount().tolist() == [1_000] * 10
+    channel_means = Normalisation.of(dataset.train).mean.mean((1, 2)).tolist()
+    assert channel_means == pytest.approx([0.4914, 0.4822, 0.4465], abs=1e-4)
+
+
+@needs_cifar10
+def test_held_out_images_are_not_trained_on() -> None:
+    dataset = data.load(SETTINGS["paper-45k"], REAL_DATA)
+    assert (len(dataset.train), len(dataset.held_out)) == (45_000, 5_000)
+    trained_on = {image.numpy().tobytes() for image in dataset.train.pixels}
+    whole = {image.numpy().tobytes() for image in data.load(PAPER, REAL_DATA).train.pixels}
+    held_out = {image.numpy().tobytes() for image in dataset.held_out.pixels}
+    assert not trained_on & held_out
+    assert trained_on | held_out == whole
+
+
+@needs_cifar10
+def test_a_flipped_bit_in_cifar10_is_noticed(tmp_path: Path) -> None:
+    folder = tmp_path / "cifar-10-batches-py"
+    shutil.copytree(REAL_DATA / folder.name, folder)
+    content = np.fromfile(folder / "test_batch", np.uint8)
+    content[1_000_000] ^= 1
+    content.tofile(folder / "test_batch")
+    with pytest.raises(UserError, match="test_batch is damaged"):
+        data.load(PAPER, tmp_path)
