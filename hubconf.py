@@ -8,7 +8,7 @@ from functools import partial as _partial
 from resnet_paper import pretrained as _pretrained
 from resnet_paper.networks.build import build
 
-dependencies = ["torch", "torchvision", "numpy", "pandas", "click"]
+dependencies = ["torch", "torchvision", "numpy", "pandas", "click", "msgspec"]
 
 
 def _entry(network: str, pretrained: bool = False) -> _pretrained.Classifier:

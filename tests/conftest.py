@@ -2,19 +2,38 @@
 
 import io
 import os
-from collections.abc import Callable
-from dataclasses import asdict, replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
+from msgspec.structs import asdict, replace
 from torch import nn
 
+from resnet_paper.runs.files import write
 from resnet_paper.runs.recipe import SETTINGS, TINY, Recipe
-from resnet_paper.runs.run import COLUMNS, Run, write
+from resnet_paper.runs.record import COLUMNS, Measurement, as_json
+from resnet_paper.runs.run import Result, Run
+from resnet_paper.training import data
+from resnet_paper.training.data import Dataset
+
+# Tests train tiny networks, on which threads cost more than they save.
+torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start
 
 REAL_DATA = Path(os.environ.get("DATA_DIR", "data")).absolute()
+ENVIRONMENT = {
+    "device": "cpu",
+    "precision": "float32",
+    "compiled": False,
+    "threads": 1,
+    "device_name": "a CPU",
+    "torch": "2.14.1",
+    "numpy": "2.4.6",
+    "concurrent": 1,
+}
 
 needs_cifar10 = pytest.mark.skipif(
     not (REAL_DATA / "cifar-10-batches-py" / "test_batch").exists(),
@@ -42,14 +61,25 @@ def recipe() -> Recipe:
         learning_rate=0.1,
         measure_every=4,
         measure_every_in_warmup=2,
-        clean_images=40,
+        unaugmented_images=40,
         statistics_batches=3,
     )
 
 
 @pytest.fixture
-def record_run(tmp_path: Path) -> Callable[..., Run]:
-    """A function that records a made-up finished run."""
+def dataset(recipe: Recipe) -> Dataset:
+    return data.load(recipe, Path("nowhere"))
+
+
+@pytest.fixture
+def small(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings called "small"."""
+    monkeypatch.setitem(SETTINGS, "small", recipe)
+
+
+@pytest.fixture
+def record_run(tmp_path: Path) -> Callable[..., Result]:
+    """A function that records a made-up finished run and reads it back."""
 
     def record(
         network: str,
@@ -57,15 +87,18 @@ def record_run(tmp_path: Path) -> Callable[..., Run]:
         error: float = 8.0,
         settings: str = "paper",
         weights: nn.Module | None = None,
+        responses: Sequence[float] | None = None,
+        curve: Callable[[pd.DataFrame], pd.DataFrame] = lambda table: table,
         **more: Any,
-    ) -> Run:
+    ) -> Result:
         run = Run(tmp_path, settings, network, seed)
         recipe = SETTINGS[settings]
         steps = [*range(recipe.measure_every, recipe.iterations, recipe.measure_every)]
-        steps.append(recipe.iterations)
-        rows = [dict.fromkeys(COLUMNS, error + 1) | {"iteration": step} for step in steps]
-        rows[-1] |= {"test_error": error}
-        digests = {"curve.csv": run.write_curve(rows)}
+        row = Measurement(**{**dict.fromkeys(COLUMNS, error + 1), "iteration": 0})
+        rows = [replace(row, iteration=step) for step in steps]
+        rows.append(replace(row, iteration=recipe.iterations, test_error=error))
+        changed = curve(pd.DataFrame([asdict(row) for row in rows])).to_dict("records")
+        digests = {"curve.csv": run.write_curve([Measurement(**row) for row in changed])}
         if weights is not None:
             buffer = io.BytesIO()
             torch.save(weights.state_dict(), buffer)
@@ -73,15 +106,25 @@ def record_run(tmp_path: Path) -> Callable[..., Run]:
         run.write_record(
             {
                 "network": network,
+                "parameters": 0,
                 "seed": seed,
-                "recipe": asdict(recipe),
-                "computed": {},
+                "settings": settings,
+                "recipe": as_json(recipe),
+                "computed": ENVIRONMENT,
+                "revision": "0123456789ab",
+                "started": "2026-01-01T00:00:00+00:00",
+                "resumed": [],
                 "test_error": error,
                 "sha256": digests,
                 "finished": True,
                 **more,
             }
         )
-        return run
+        result = run.result()
+        if responses is None:
+            return result
+        layers = range(1, len(responses) + 1)
+        table = pd.DataFrame({"layer": layers, "name": "bn", "std": list(responses)})
+        return result.write_responses(table)
 
     return record

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 from typing import NamedTuple
 
 from resnet_paper.errors import UnknownNetworkError
@@ -56,8 +57,8 @@ def parse(network: str) -> Name:
     match = re.fullmatch(r"(plain|resnet)-([1-9]\d*)(?:-([bc]))?", network)
     if match is None or (match[1] == "plain" and match[3]):
         raise UnknownNetworkError(
-            f"no network is called {network!r}: names are plain-DEPTH, resnet-DEPTH as in "
-            "resnet-20 (shortcut options B and C: resnet-20-b, resnet-20-c), "
+            f"no network is called {network!r}{did_you_mean(network)}: names are plain-DEPTH, "
+            "resnet-DEPTH as in resnet-20 (shortcut options B and C: resnet-20-b, resnet-20-c), "
             f"{', '.join(OTHERS)}"
         )
     kind, depth, option = match[1], int(match[2]), match[3] or ""
@@ -69,6 +70,20 @@ def parse(network: str) -> Name:
             "or resnet-18 and resnet-34"
         )
     return Name(kind, depth, "" if kind == "plain" else (option or "a").upper())
+
+
+def did_you_mean(network: str) -> str:
+    """A suggestion for a name that is nearly one, as an addition to a sentence; else ""."""
+    digits = re.search(r"\d+", network)
+    depth = digits[0] if digits else "20"
+    near = get_close_matches(network, [f"resnet-{depth}", f"plain-{depth}", *OTHERS], cutoff=0.7)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def canonical(text: str) -> str:
+    """A name as people type it, "ResNet20" or "VGG_19", in the form that `parse` knows."""
+    word = re.sub(r"(?<=[a-z])(?=\d)|(?<=\d)(?=[a-z])", "-", text.strip().lower().replace("_", "-"))
+    return "simple-cnn" if word == "simplecnn" else word
 
 
 def study_depth(network: str) -> int | None:

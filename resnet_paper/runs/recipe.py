@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
+
+# Files keep the names that these fields had when the first runs were published.
+FILE_NAMES = {"validation_images": "held_out", "unaugmented_images": "clean_images"}
 
 
-@dataclass(frozen=True)
-class Recipe:
+class Recipe(msgspec.Struct, frozen=True, rename=FILE_NAMES):
     """How a network is trained. The defaults are the paper's; what it leaves open is marked so."""
 
     dataset: str = "cifar10"  # or "synthetic": images made by the program
     train_images: int = 50_000
     test_images: int = 10_000
-    held_out: int = 0  # further training images that are only tested on (validation)
+    validation_images: int = 0  # further training images, held out of training
 
     batch_size: int = 128
     iterations: int = 64_000
@@ -23,7 +27,7 @@ class Recipe:
     weight_decay: float = 1e-4  # on all parameters, BN's and the bias among them (open)
     padding: int = 4  # zeros around an image before the random crop
     # what is subtracted of pixels in [0, 1], and what they are divided by: "per-pixel mean" is the
-    # mean image of the training images and 1, "channels" are CHANNEL_MEANS and CHANNEL_STDS
+    # mean image of the training images and 1, others are those of CHANNELS
     normalisation: str = "per-pixel mean"
 
     warmup_depth: int = 110  # networks at least this deep warm up ...
@@ -32,7 +36,7 @@ class Recipe:
 
     measure_every: int = 1_000  # iterations, as in Figure 6
     measure_every_in_warmup: int = 100  # (open)
-    clean_images: int = 10_000  # training images tested without augmentation (open)
+    unaugmented_images: int = 10_000  # training images tested without augmentation (open)
     statistics_batches: int = 64  # augmented batches that BN statistics are recomputed over (open)
 
     def next_measurement(self, iteration: int, warming_up: bool) -> int:
@@ -60,8 +64,12 @@ def iterations(epochs: float) -> int:
 
 
 PAPER = Recipe()
-CHANNEL_MEANS = (0.4914, 0.4822, 0.4465)  # of CIFAR-10's training images, pixels in [0, 1]
-CHANNEL_STDS = (0.2470, 0.2435, 0.2616)
+Channels = tuple[float, float, float]
+# By the name of a normalisation: means and standard deviations of pixels in [0, 1].
+CHANNELS: dict[str, tuple[Channels, Channels]] = {
+    "channels": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),  # of CIFAR-10
+    "imagenet channels": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+}
 
 TINY = replace(
     PAPER,
@@ -74,7 +82,7 @@ TINY = replace(
     warmup_error=88.0,
     measure_every=16,
     measure_every_in_warmup=4,
-    clean_images=250,
+    unaugmented_images=250,
     statistics_batches=2,
 )
 
@@ -93,7 +101,7 @@ EPOCHS_100 = replace(
 
 SETTINGS = {
     "paper": PAPER,
-    "paper-45k": replace(PAPER, train_images=45_000, held_out=5_000),
+    "paper-45k": replace(PAPER, train_images=45_000, validation_images=5_000),
     "overnight": OVERNIGHT,
     "tiny": TINY,
     "demo": replace(TINY, dataset="synthetic"),

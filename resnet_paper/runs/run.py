@@ -1,4 +1,4 @@
-"""A run and its directory: run.json, curve.csv, responses.csv, and the bytes of its weights.
+"""A run's directory, and a finished run read from it.
 
 A run is finished when its run.json says so, and nothing else is ever taken for a result.
 """
@@ -8,32 +8,29 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import io
-import json
 import os
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pandas as pd
 
 from resnet_paper.errors import UserError
+from resnet_paper.runs import record as records
+from resnet_paper.runs.files import remove_temporaries, write, write_csv, writing
 from resnet_paper.runs.recipe import Recipe
+from resnet_paper.runs.record import COLUMNS, JSON, Measurement, Record, as_json
 
-COLUMNS = (
-    "iteration",
-    "learning_rate",
-    "train_loss",
-    "train_error",
-    "train_error_clean",
-    "val_error",
-    "test_loss",
-    "test_error",
-    "test_error_precise",
-    "seconds",
-)
+MOVE_AWAY = "move its directory away to train this run from scratch"
+PUT_BACK = f"put the file back (git has those of published runs), or {MOVE_AWAY}"
+
+
+class InUseError(UserError):
+    """Another process has this run."""
 
 
 @dataclass(frozen=True, order=True)
@@ -50,6 +47,10 @@ class Run:
         return self.root / self.settings / self.network / f"seed-{self.seed}"
 
     @property
+    def record_file(self) -> Path:
+        return self.directory / "run.json"
+
+    @property
     def weights_file(self) -> Path:
         return self.directory / "weights.pt"
 
@@ -60,100 +61,90 @@ class Run:
     def __str__(self) -> str:
         return f"{self.network} seed {self.seed}"
 
-    def record(self) -> dict[str, Any] | None:
-        """What run.json says, or None where there is none. Raises UserError if it is damaged."""
-        path = self.directory / "run.json"
+    def read(self) -> tuple[JSON, Record] | None:
+        """run.json as JSON and as a Record, None where there is none; UserError if damaged."""
+        path = self.record_file
         try:
-            record = json.loads(path.read_text())
+            content, record = records.decode(path.read_bytes())
         except FileNotFoundError:
             return None
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path} cannot be read ({error}): {PUT_BACK}") from error
-        if not is_record(record) or record["sha256"].get("run.json") != record_digest(record):
-            raise UserError(f"{path} is not the record that a run left: {PUT_BACK}")
-        if (record["network"], record["seed"]) != (self.network, self.seed):
-            named = f"{record['network']} seed {record['seed']}"
+        except OSError as error:
+            raise UserError(f"{path} cannot be read ({error.strerror}): {PUT_BACK}") from error
+        except ValueError as error:
+            raise UserError(
+                f"{path} is not the record that a run left ({error}): {PUT_BACK}"
+            ) from None
+        if (record.network, record.seed) != (self.network, self.seed):
+            named = f"{record.network} seed {record.seed}"
             raise UserError(f"{path} is the record of {named}, not of {self}: {MOVE_AWAY}")
-        return record
+        return content, record
 
-    def finished_record(self) -> dict[str, Any]:
-        """What run.json says of a finished run; UserError where there is none."""
-        record = self.record()
-        if record is None or not record["finished"]:
-            raise UserError(f"{self} has not finished in {self.root / self.settings}")
-        return record
-
-    @property
-    def diverged(self) -> bool:
-        """Whether a finished run ended because its loss was no number."""
-        return self.finished_record().get("diverged") is not None
+    def record(self) -> Record | None:
+        """What run.json says, None where there is none; UserError if it is damaged."""
+        found = self.read()
+        return found and found[1]
 
     @property
     def finished(self) -> bool:
         record = self.record()
-        return record is not None and record["finished"]
+        return record is not None and record.finished
 
-    def finished_by(self, recipe: Recipe) -> bool:
-        """Whether the run has finished; UserError if that was by another recipe."""
-        record = self.record()
-        if record is None or not record["finished"]:
+    def is_finished_with(self, recipe: Recipe) -> bool:
+        """Whether the run has finished; UserError if that was with another recipe."""
+        found = self.read()
+        if found is None or not found[1].finished:
             return False
-        expected, found = as_json(recipe), recorded_recipe(record)
-        for key in {**expected, **found}:
-            if found.get(key) != expected.get(key):
-                raise UserError(
-                    f"{self.directory} was trained with {key} {found.get(key)}, not "
-                    f"{expected.get(key)}: choose another directory by RUNS (--runs)"
-                )
+        self.require_recipe(found[0], recipe)
         return True
 
-    def content(self, name: str) -> bytes | None:
-        """A file of a finished run, as its record knows it; None where the record knows none.
+    def require_recipe(self, content: JSON, recipe: Recipe) -> None:
+        """UserError unless a record's JSON is of this recipe.
 
-        Raises UserError if the file is not the one whose SHA-256 the record has.
+        A field that is newer than the record has its default.
         """
-        digest = self.finished_record()["sha256"].get(name)
-        if digest is None:
-            return None
-        path = self.directory / name
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise UserError(f"{path} cannot be read ({error.strerror}): {PUT_BACK}") from error
-        if hashlib.sha256(content).hexdigest() != digest:
-            raise UserError(f"{path} is not the file that the run left (SHA-256): {PUT_BACK}")
-        return content
+        expected = as_json(recipe)
+        recorded = {**as_json(Recipe()), **content["recipe"]}
+        for key in {**expected, **recorded}:
+            if recorded.get(key) != expected.get(key):
+                raise UserError(
+                    f"{self.directory} was trained with {key} {recorded.get(key)}, not "
+                    f"{expected.get(key)}: choose another directory by RUNS (--runs)"
+                )
 
-    def curve(self) -> pd.DataFrame:
-        """The rows of a finished run's curve.csv, a row a measurement; columns: COLUMNS."""
-        content = self.content("curve.csv")
-        assert content is not None, "is_record"
-        return pd.read_csv(io.BytesIO(content))
+    def result(self) -> Result:
+        """The finished run; UserError where there is none, or if one of its files is damaged."""
+        found = self.read()
+        if found is None or not found[1].finished:
+            raise UserError(f"{self} has not finished in {self.root / self.settings}")
+        return Result.read(self, *found)
 
-    def responses(self) -> pd.DataFrame | None:
-        """The rows of responses.csv (layer, name, std), or None where there is none."""
-        content = self.content("responses.csv")
-        return None if content is None else pd.read_csv(io.BytesIO(content))
-
-    def write_record(self, record: dict[str, Any]) -> None:
+    def write_record(self, content: Mapping[str, Any]) -> None:
         """Write run.json, and into it the SHA-256 of all else that it says."""
-        digests = {**record.get("sha256", {}), "run.json": record_digest(record)}
-        text = json.dumps({**record, "sha256": digests}, indent=2, allow_nan=False) + "\n"
-        write(self.directory / "run.json", text.encode())
+        write(self.record_file, records.encode(content))
 
-    def write_curve(self, rows: list[dict[str, float]]) -> str:
+    def write_curve(self, rows: Sequence[Measurement]) -> str:
         """Write curve.csv and return its SHA-256."""
-        return write_table(self.directory / "curve.csv", pd.DataFrame(rows, columns=list(COLUMNS)))
+        table = pd.DataFrame([msgspec.structs.asdict(row) for row in rows], columns=list(COLUMNS))
+        return write_csv(self.directory / "curve.csv", table)
 
-    def write_responses(self, table: pd.DataFrame) -> None:
-        """Add responses.csv to a finished run."""
-        record = self.finished_record()
-        record["sha256"]["responses.csv"] = write_table(self.directory / "responses.csv", table)
-        self.write_record(record)
+    @property
+    def in_use(self) -> bool:
+        """Whether a process holds this run."""
+        try:
+            lock = os.open(self.directory / "lock", os.O_RDONLY)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(lock)
+        return False
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold this run against other processes; UserError, naming the holder, if one has it.
+        """Hold this run against other processes; InUseError, naming the holder, if one has it.
 
         The lock is the operating system's, so that of a dead process is gone with it.
         """
@@ -170,118 +161,126 @@ class Run:
                     raise InUseError(f"{self} is in use by {holder}") from None
                 os.ftruncate(lock, 0)
                 os.write(lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+                remove_temporaries(self.directory)
             yield
         finally:
             os.close(lock)
 
 
-class InUseError(UserError):
-    """Another process has this run."""
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A finished run, its files read once and verified by the SHA-256s that its record has.
 
+    curve: a row a measurement, with the columns COLUMNS; responses: the rows of responses.csv
+    (layer, name, std), None until Figure 7 has been computed.
+    """
 
-MOVE_AWAY = "move its directory away to train this run anew"
-PUT_BACK = (
-    "put the file back (git has those of published runs), "
-    "or move its directory away to train this run anew"
-)
+    run: Run
+    content: JSON
+    record: Record
+    curve: pd.DataFrame
+    responses: pd.DataFrame | None
 
-
-def is_record(record: Any) -> bool:
-    """Whether what a run.json holds has what is read of every run, and of finished ones."""
-
-    def has(where: Any, **kinds: type | tuple[type, ...]) -> bool:
-        return isinstance(where, dict) and all(
-            isinstance(where.get(key), kind) for key, kind in kinds.items()
+    @classmethod
+    def read(cls, run: Run, content: JSON, record: Record) -> Result:
+        """Read the files of a finished run; UserError if one is not as the run left it."""
+        curve = verified(run, record, "curve.csv")
+        responses = verified(run, record, "responses.csv")
+        assert curve is not None, "Record"
+        return cls(
+            run,
+            content,
+            record,
+            pd.read_csv(io.BytesIO(curve)),
+            None if responses is None else pd.read_csv(io.BytesIO(responses)),
         )
 
-    always = {"network": str, "seed": int, "recipe": dict, "computed": dict, "finished": bool}
-    if not has(record, sha256=dict, **always):
-        return False
-    if not record["finished"]:
-        return True
-    return has(record, test_error=(int, float)) and has(record["sha256"], **{"curve.csv": str})
+    @property
+    def network(self) -> str:
+        return self.run.network
+
+    @property
+    def seed(self) -> int:
+        return self.run.seed
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the run ended because its loss had become infinite or NaN."""
+        return self.record.diverged is not None
+
+    @property
+    def mean_response(self) -> float | None:
+        """The mean of Figure 7's stds over the layers."""
+        return None if self.responses is None else float(self.responses["std"].mean())
+
+    def __str__(self) -> str:
+        return str(self.run)
+
+    def file(self, name: str) -> bytes | None:
+        """A file of the run; None where its record has none; UserError if it is damaged."""
+        return verified(self.run, self.record, name)
+
+    def weights(self) -> bytes | None:
+        """The bytes of weights.pt, a state dict; None where the record or the disk has none."""
+        return self.file("weights.pt") if self.run.weights_file.exists() else None
+
+    def write_responses(self, table: pd.DataFrame) -> Result:
+        """Add responses.csv, whose rows are (layer, name, std), to the run."""
+        sha256 = write_csv(self.run.directory / "responses.csv", table)
+        digests = {**self.content["sha256"], "responses.csv": sha256}
+        self.run.write_record({**self.content, "sha256": digests})
+        return self.run.result()
 
 
-def record_digest(record: dict[str, Any]) -> str:
-    """The SHA-256 of a record, but for the digest itself."""
-    digests = {k: v for k, v in record.get("sha256", {}).items() if k != "run.json"}
-    text = json.dumps({**record, "sha256": digests}, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+def verified(run: Run, record: Record, name: str) -> bytes | None:
+    """A file of a run if its SHA-256 is the recorded one; None where none is recorded."""
+    digest = record.sha256.get(name)
+    if digest is None:
+        return None
+    path = run.directory / name
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}): {PUT_BACK}") from error
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise UserError(f"{path} is not the file that the run left (SHA-256): {PUT_BACK}")
+    return content
 
 
-def recorded_recipe(record: dict[str, Any]) -> dict[str, Any]:
-    """The recipe in a record; a field that is newer than the record has its default."""
-    return {**as_json(Recipe()), **record["recipe"]}
-
-
-def as_json(recipe: Recipe) -> dict[str, Any]:
-    """A recipe as run.json has it."""
-    return json.loads(json.dumps(asdict(recipe)))
-
-
-def recorded(root: Path, settings: str) -> list[Run]:
-    """The finished runs of some settings, by network and seed."""
-    runs = []
+def finished_runs(root: Path, settings: str) -> list[Result]:
+    """The results of some settings, by network and seed; UserError if one is damaged."""
+    results = []
     for path in sorted((root / settings).glob("*/seed-*/run.json")):
         seed = path.parent.name.removeprefix("seed-")
         if seed.isdecimal() and str(int(seed)) == seed:
             run = Run(root, settings, path.parent.parent.name, int(seed))
             if run.finished:
-                runs.append(run)
-    return runs
+                results.append(run.result())
+    return results
 
 
 SUMMARY = ("test_error", "test_error_precise", "train_error_clean", "val_error", "test_loss")
 
 
-def summary(runs: Iterable[Run]) -> pd.DataFrame:
-    """A row for each finished run: network, seed, parameters, SUMMARY, mean_response, diverged.
+def summary(results: Iterable[Result]) -> pd.DataFrame:
+    """A row a result: network, seed, parameters, SUMMARY, mean_response, diverged.
 
     Errors (%) and loss (nats) are those at the last iteration; mean_response is the mean of Figure
     7's stds over the layers, NaN where there are none. All are NaN where the run diverged.
     """
     rows = []
-    for run in runs:
-        record = run.finished_record()
-        row = {"network": run.network, "seed": run.seed, "parameters": record.get("parameters")}
-        if not run.diverged:
-            row |= {name: record.get(name) for name in SUMMARY}
-            responses = run.responses()
-            row["mean_response"] = None if responses is None else responses["std"].mean()
-        rows.append({**row, "diverged": run.diverged})
+    for result in results:
+        record = result.record
+        row: dict[str, object] = {
+            "network": record.network,
+            "seed": record.seed,
+            "parameters": record.parameters,
+            "diverged": result.diverged,
+        }
+        if not result.diverged:
+            row |= {name: getattr(record, name) for name in SUMMARY}
+            row["mean_response"] = result.mean_response
+        rows.append(row)
     columns = ["network", "seed", "parameters", *SUMMARY, "mean_response", "diverged"]
     numbers = dict.fromkeys([*SUMMARY, "mean_response"], float)
     return pd.DataFrame(rows, columns=columns).astype({**numbers, "diverged": bool})
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn a failure to write (disk full, no permission) into one line for the user."""
-    try:
-        yield
-    except OSError as error:
-        raise UserError(
-            f"cannot write {path} ({error.strerror or error}): what was recorded before is intact; "
-            "make room or choose another place, then run the same command again"
-        ) from error
-
-
-def write(path: Path, content: bytes) -> str:
-    """Put content into a file, all of it or nothing, and return its SHA-256."""
-    temporary = path.with_name(path.name + ".tmp")
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
-    return hashlib.sha256(content).hexdigest()
-
-
-def write_table(path: Path, table: pd.DataFrame) -> str:
-    return write(path, table.to_csv(index=False, lineterminator="\n").encode())

@@ -1,5 +1,7 @@
 """Whatever happens to a run's files: one line, nothing lost, no number it did not measure."""
 
+import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -12,15 +14,14 @@ from hypothesis import strategies as st
 
 from resnet_paper import responses
 from resnet_paper.errors import UserError
-from resnet_paper.paper import facts
-from resnet_paper.results import figures, tables, verdicts
 from resnet_paper.runs.recipe import SETTINGS, Recipe
 from resnet_paper.runs.run import Run
 from resnet_paper.study.study import Study
-from resnet_paper.training import backend, data
+from resnet_paper.training import data
 from resnet_paper.training.data import Dataset
 from resnet_paper.training.loop import train
 from tests.conftest import REAL_DATA, needs_cifar10
+from tests.training.trained import CPU
 
 FINISHED = ("run.json", "curve.csv", "weights.pt", "responses.csv")
 UNFINISHED = ("run.json", "curve.csv", "checkpoint.pt")
@@ -44,18 +45,13 @@ def flip(content: bytes, place: int, bit: int) -> bytes:
 
 
 @pytest.fixture
-def dataset(recipe: Recipe) -> Dataset:
-    return data.load(recipe, Path("nowhere"))
-
-
-@pytest.fixture
 def study(tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> Study:
     monkeypatch.setitem(SETTINGS, "small", recipe)
     return Study("small", tmp_path / "runs", device="cpu", precision="float32")
 
 
 def steps(run: Run, recipe: Recipe, dataset: Dataset) -> Iterator[object]:
-    return train(run, recipe, dataset, backend.choose("cpu", "float32"))
+    return train(run, recipe, dataset, CPU)
 
 
 @pytest.fixture
@@ -64,7 +60,8 @@ def finished(study: Study, recipe: Recipe, dataset: Dataset) -> Run:
     run = study.run("resnet-20", 0)
     for _ in steps(run, recipe, dataset):
         pass
-    run.write_responses(pd.DataFrame({"layer": [1, 2], "name": ["a", "b"], "std": [0.5, 0.6]}))
+    table = pd.DataFrame({"layer": [1, 2], "name": ["a", "b"], "std": [0.5, 0.6]})
+    run.result().write_responses(table)
     return run
 
 
@@ -99,31 +96,34 @@ def damaged_file(study: Study, backup: Path, path: Path, damage: Callable[[bytes
     return path.read_bytes()
 
 
-def numbers(study: Study) -> str:
-    """All that tables say of the recorded runs."""
-    runs = study.recorded()
-    return tables.beside(facts.TABLE6, runs).to_csv() + verdicts.check(runs).to_csv()
+def content(name: str, file: bytes) -> object:
+    """What a file says: of a run.json its JSON, of others their bytes."""
+    try:
+        return json.loads(file) if name == "run.json" else file
+    except ValueError:
+        return file
 
 
 def test_damage_to_a_finished_run(study: Study, finished: Run) -> None:
-    drawn = numbers(study)
+    """A file that says something else is refused, one that does not is read as before."""
+    tables = {"curve.csv": finished.result().curve, "responses.csv": finished.result().responses}
+    weights, record = finished.result().weights(), finished.record()
     backup = backup_of(study)
 
     @CASES
     @given(st.sampled_from(FINISHED), damages)
     def check(name: str, damage: Callable[[bytes], bytes]) -> None:
         path = finished.directory / name
+        intact = (backup / path.relative_to(study.root)).read_bytes()
         damaged = damaged_file(study, backup, path, damage)
-        table = attempt(lambda: numbers(study))
-        assert isinstance(table, UserError) or table == drawn
-        if damaged != (backup / path.relative_to(study.root)).read_bytes():
-            reads: dict[str, Callable[[], object]] = {
-                "run.json": finished.record,
-                "curve.csv": lambda: figures.figure6(study.recorded(), "small"),
-                "weights.pt": lambda: finished.content("weights.pt"),
-                "responses.csv": lambda: figures.figure7(study.recorded()),
-            }
-            assert isinstance(attempt(reads[name]), UserError)
+        if content(name, damaged) != content(name, intact):
+            with pytest.raises(UserError, match=re.escape(str(path))):
+                finished.result().weights()
+        else:
+            result = finished.result()
+            assert (result.record, result.weights()) == (record, weights)
+            assert result.curve.equals(tables["curve.csv"])
+            assert result.responses.equals(tables["responses.csv"])
         attempt(lambda: study.complete([finished]))
         attempt(lambda: responses.record_missing(study))
         assert path.read_bytes() == damaged
@@ -147,9 +147,9 @@ def test_damage_to_an_unfinished_run(
             assert isinstance(begun, UserError)
             assert path.read_bytes() == damaged
         elif not isinstance(begun, UserError):
-            assert begun == 6, "goes on from the checkpoint"
-        recorded = attempt(study.recorded)
-        assert recorded == [] or isinstance(recorded, UserError)
+            assert begun == 6, "resumed from the checkpoint"
+        results = attempt(study.results)
+        assert results == [] or isinstance(results, UserError)
 
     check()
 
@@ -179,7 +179,7 @@ def test_damage_to_cifar10(tmp_path: Path) -> None:
 
 def first_step(run: Run, recipe: Recipe, dataset: Dataset) -> int:
     """The first iteration of another sitting, whose end leaves a checkpoint."""
-    with closing(train(run, recipe, dataset, backend.choose("cpu", "float32"))) as training:
+    with closing(train(run, recipe, dataset, CPU)) as training:
         return next(training).iteration
 
 
@@ -191,8 +191,8 @@ def test_files_of_another_run_are_refused(
         pass
     for name, read in (
         ("run.json", finished.record),
-        ("curve.csv", finished.curve),
-        ("weights.pt", lambda: finished.content("weights.pt")),
+        ("curve.csv", finished.result),
+        ("weights.pt", finished.result().weights),
     ):
         before = (finished.directory / name).read_bytes()
         shutil.copy(other.directory / name, finished.directory / name)

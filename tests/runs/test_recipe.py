@@ -1,10 +1,11 @@
 """The schedule is the paper's, to the iteration."""
 
-from dataclasses import replace
-
+import msgspec
 import pytest
+from msgspec.structs import replace
 
-from resnet_paper.runs.recipe import PAPER, SETTINGS, iterations, learning_rate
+from resnet_paper.runs.recipe import PAPER, SETTINGS, Recipe, iterations, learning_rate
+from resnet_paper.runs.record import as_json
 
 
 @pytest.mark.parametrize(
@@ -33,10 +34,20 @@ def test_the_paper_sees_8192000_images() -> None:
     assert PAPER.iterations * PAPER.batch_size == 8_192_000
 
 
-def test_settings_hold_out_what_they_say() -> None:
-    held_out = SETTINGS["paper-45k"]
-    assert (held_out.train_images, held_out.held_out) == (45_000, 5_000)
-    assert SETTINGS["demo"].dataset == "synthetic"
+def test_paper_45k_validates_on_5000_of_the_training_images() -> None:
+    recipe = SETTINGS["paper-45k"]
+    assert (recipe.train_images, recipe.validation_images) == (45_000, 5_000)
+    assert replace(recipe, train_images=50_000, validation_images=0) == PAPER
+
+
+def test_demo_is_tiny_on_synthetic_images() -> None:
+    assert SETTINGS["demo"] == replace(SETTINGS["tiny"], dataset="synthetic")
+
+
+def test_files_keep_the_names_of_the_first_published_runs() -> None:
+    recorded = as_json(SETTINGS["paper-45k"])
+    assert (recorded["held_out"], recorded["clean_images"]) == (5_000, 10_000)
+    assert msgspec.convert(recorded, Recipe) == SETTINGS["paper-45k"]
 
 
 @pytest.mark.parametrize(

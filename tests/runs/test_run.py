@@ -1,62 +1,70 @@
-"""Files are written whole or not at all, and only finished runs are results."""
+"""Only finished runs are results, and each result is what the run left."""
 
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from msgspec.structs import replace
 
 from resnet_paper.errors import UserError
 from resnet_paper.runs.recipe import PAPER
-from resnet_paper.runs.run import Run, recorded, write
+from resnet_paper.runs.run import Result, Run, finished_runs, summary
 
-RecordRun = Callable[..., Run]
-
-
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "run.json"
-    write(path, b"old")
-
-    def full(_: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(UserError, match=r"cannot write .*run\.json \(No space left on device\)"):
-        write(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
+RecordRun = Callable[..., Result]
 
 
-def test_only_finished_runs_are_recorded(record_run: RecordRun, tmp_path: Path) -> None:
-    finished = record_run("resnet-20", 1)
-    record_run("resnet-20", 0)
-    cut_off = record_run("resnet-32")
-    cut_off.write_record(cut_off.record() | {"finished": False})
+def test_only_finished_runs_are_results(record_run: RecordRun, tmp_path: Path) -> None:
+    for seed in (1, 0):
+        record_run("resnet-20", seed)
     record_run("resnet-20", 0, settings="tiny")
-    assert recorded(tmp_path, "paper") == [replace(finished, seed=0), finished]
+    unfinished = record_run("resnet-32")
+    unfinished.run.write_record({**unfinished.content, "finished": False})
+    results = finished_runs(tmp_path, "paper")
+    assert [result.run for result in results] == [
+        Run(tmp_path, "paper", "resnet-20", seed) for seed in (0, 1)
+    ]
+    assert not unfinished.run.finished
+    with pytest.raises(UserError, match=r"resnet-32 seed 0 has not finished in .*paper"):
+        unfinished.run.result()
+
+
+def test_a_run_without_a_record(tmp_path: Path) -> None:
+    run = Run(tmp_path, "paper", "resnet-20", 0)
+    assert run.record() is None
+    assert not run.finished
+    assert not run.is_finished_with(PAPER)
+    assert finished_runs(tmp_path, "paper") == []
 
 
 def test_a_run_by_another_recipe_does_not_count(record_run: RecordRun) -> None:
-    run = record_run("resnet-20")
-    assert run.finished_by(PAPER)
+    run = record_run("resnet-20").run
+    assert run.is_finished_with(PAPER)
     with pytest.raises(UserError, match=r"batch_size 128, not 64"):
-        run.finished_by(replace(PAPER, batch_size=64))
+        run.is_finished_with(replace(PAPER, batch_size=64))
+    with pytest.raises(UserError, match=r"held_out 0, not 5000"):
+        run.is_finished_with(replace(PAPER, validation_images=5_000))
+
+
+def test_a_field_newer_than_the_record_has_its_default(record_run: RecordRun) -> None:
+    result = record_run("resnet-20")
+    older = {k: v for k, v in result.content["recipe"].items() if k != "normalisation"}
+    result.run.write_record({**result.content, "recipe": older})
+    assert result.run.is_finished_with(PAPER)
+    with pytest.raises(UserError, match=r"normalisation per-pixel mean, not channels"):
+        result.run.is_finished_with(replace(PAPER, normalisation="channels"))
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"finished": "yes"}', "\x00\xff"])
 def test_a_damaged_record_is_named_and_kept(record_run: RecordRun, content: str) -> None:
-    run = record_run("resnet-20")
-    path = run.directory / "run.json"
-    path.write_text(content, encoding="latin-1")
+    run = record_run("resnet-20").run
+    run.record_file.write_text(content, encoding="latin-1")
     with pytest.raises(UserError, match=r"run\.json") as caught:
-        recorded(run.root, "paper")
+        finished_runs(run.root, "paper")
     assert "\n" not in caught.value.message
-    assert path.read_text(encoding="latin-1") == content
+    assert run.record_file.read_text(encoding="latin-1") == content
 
 
 @pytest.mark.parametrize(
@@ -72,40 +80,52 @@ def test_a_damaged_record_is_named_and_kept(record_run: RecordRun, content: str)
 def test_a_record_that_does_not_fit_is_refused(
     record_run: RecordRun, change: dict[str, object]
 ) -> None:
-    run = record_run("resnet-20")
-    run.write_record({**run.record(), **change})
+    result = record_run("resnet-20")
+    result.run.write_record({**result.content, **change})
     with pytest.raises(UserError, match=r"run\.json is"):
-        recorded(run.root, "paper")
+        finished_runs(result.run.root, "paper")
 
 
 def test_a_record_changed_by_hand_is_refused(record_run: RecordRun) -> None:
-    run = record_run("resnet-20", error=8.5)
-    path = run.directory / "run.json"
-    path.write_text(path.read_text().replace("8.5", "7.5"))
+    run = record_run("resnet-20", error=8.5).run
+    run.record_file.write_text(run.record_file.read_text().replace("8.5", "7.5"))
     with pytest.raises(UserError, match="not the record that a run left"):
-        recorded(run.root, "paper")
+        finished_runs(run.root, "paper")
 
 
 def test_a_changed_curve_gives_no_numbers(record_run: RecordRun) -> None:
-    run = record_run("resnet-20")
+    run = record_run("resnet-20").run
     path = run.directory / "curve.csv"
     whole = path.read_text()
     for damaged in ("", "\x00", whole[: len(whole) // 2], whole.replace("8.0", "7.0")):
         path.write_text(damaged)
         with pytest.raises(UserError, match=r"curve\.csv is not the file that the run left"):
-            run.curve()
+            run.result()
     path.unlink()
     with pytest.raises(UserError, match=r"curve\.csv cannot be read"):
-        run.curve()
+        run.result()
 
 
 def test_responses_count_only_if_recorded(record_run: RecordRun) -> None:
-    run = record_run("resnet-20")
-    stale = run.directory / "responses.csv"
-    stale.write_text("layer,name,std\n1,a,0.5\n")
-    assert run.responses() is None
-    run.write_responses(pd.DataFrame({"layer": [1], "name": ["a"], "std": [0.7]}))
-    assert run.responses()["std"].tolist() == [0.7]
+    run = record_run("resnet-20").run
+    (run.directory / "responses.csv").write_text("layer,name,std\n1,a,0.5\n")
+    result = run.result()
+    assert (result.responses, result.mean_response) == (None, None)
+    table = pd.DataFrame({"layer": [1, 2], "name": ["a", "b"], "std": [0.7, 0.9]})
+    result = result.write_responses(table)
+    pd.testing.assert_frame_equal(result.responses, table)
+    assert result.mean_response == pytest.approx(0.8)
+
+
+def test_summary_is_a_row_a_result(record_run: RecordRun) -> None:
+    whole = record_run("resnet-20", error=8.5, responses=[0.5, 0.7], train_error_clean=0.5)
+    diverged = record_run("plain-110", error=90.0, responses=[1.0], diverged=3_000)
+    table = summary([whole, diverged]).set_index("network")
+    assert table["test_error"].tolist() == pytest.approx([8.5, float("nan")], nan_ok=True)
+    assert table["mean_response"].tolist() == pytest.approx([0.6, float("nan")], nan_ok=True)
+    assert table["train_error_clean"]["resnet-20"] == 0.5
+    assert table["diverged"].tolist() == [False, True]
+    assert summary([]).columns.tolist() == summary([whole]).columns.tolist()
 
 
 def test_a_full_disk_is_one_line_when_locking(tmp_path: Path) -> None:
@@ -125,7 +145,7 @@ def test_a_lock_holds_against_others_and_ends_with_its_holder(tmp_path: Path) ->
         pass
 
 
-def test_a_directory_that_is_no_seed_is_no_run(record_run: Callable[..., Run]) -> None:
-    run = record_run("resnet-20")
+def test_a_directory_that_is_no_seed_is_no_run(record_run: RecordRun) -> None:
+    run = record_run("resnet-20").run
     shutil.copytree(run.directory, run.directory.with_name("seed-00"))
-    assert recorded(run.root, "paper") == [run]
+    assert [result.run for result in finished_runs(run.root, "paper")] == [run]

@@ -1,0 +1,65 @@
+"""Names are parsed in one place, strictly; commands take them as people type them."""
+
+import pytest
+
+from resnet_paper.errors import UnknownNetworkError
+from resnet_paper.networks import names
+from resnet_paper.networks.names import Name
+
+
+@pytest.mark.parametrize(
+    ("network", "name", "title"),
+    [
+        ("plain-20", Name("plain", 20), "plain-20"),
+        ("resnet-110", Name("resnet", 110, "A"), "ResNet-110"),
+        ("resnet-20-b", Name("resnet", 20, "B"), "ResNet-20 B"),
+        ("resnet-18", Name("four-stage", 18), "ResNet-18"),
+        ("imagenet-resnet-50", Name("imagenet-resnet", 50), "ImageNet ResNet-50"),
+        ("vgg-19", Name("vgg", 19), "VGG-19"),
+        ("simple-cnn", Name("simple-cnn", 5), "SimpleCNN"),
+    ],
+)
+def test_what_a_name_says(network: str, name: Name, title: str) -> None:
+    assert names.parse(network) == name
+    assert names.title(network) == title
+
+
+@pytest.mark.parametrize(
+    ("network", "says"),
+    [
+        ("resnet-21", "resnet-20 or resnet-26"),
+        ("resnet-19-c", "resnet-14-c or resnet-20-c"),
+        ("plain-20-b", "no network is called 'plain-20-b'"),
+        ("resent-20", "did you mean resnet-20?"),
+        ("vgg-16", "did you mean vgg-19?"),
+        ("alexnet", "no network is called 'alexnet': names are"),
+        ("resnet20", "did you mean resnet-20?"),
+    ],
+)
+def test_other_names_are_refused_with_the_nearest(network: str, says: str) -> None:
+    with pytest.raises(UnknownNetworkError) as caught:
+        names.parse(network)
+    assert says in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("typed", "network"),
+    [
+        ("resnet20", "resnet-20"),
+        ("ResNet-20", "resnet-20"),
+        ("RESNET_110", "resnet-110"),
+        ("resnet20b", "resnet-20-b"),
+        ("VGG19", "vgg-19"),
+        ("SimpleCNN", "simple-cnn"),
+        ("imagenet_resnet50", "imagenet-resnet-50"),
+    ],
+)
+def test_names_as_people_type_them(typed: str, network: str) -> None:
+    assert names.canonical(typed) == network
+
+
+def test_depths_of_the_study_are_those_of_plain_and_option_a_nets() -> None:
+    found = {name: names.study_depth(name) for name in ("plain-56", "resnet-56", "resnet-56-b")}
+    assert found == {"plain-56": 56, "resnet-56": 56, "resnet-56-b": None}
+    assert names.study_depth("resnet-18") is None
+    assert names.study_depth("no-such-net") is None

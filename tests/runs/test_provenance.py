@@ -1,0 +1,80 @@
+"""A revision is dirty where the code that makes results is, and nowhere else."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from resnet_paper.runs import provenance
+from resnet_paper.runs.provenance import revision
+
+PACKAGE = provenance.PACKAGE
+
+
+def git(repository: Path, *arguments: str) -> str:
+    author = ["-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
+    command = ["git", *author, *arguments]
+    answer = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=True)
+    return answer.stdout.strip()
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A git repository that holds the package, a README and a figure, all committed."""
+    ignore = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(PACKAGE, tmp_path / "resnet_paper", ignore=ignore)
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "table6.md").write_text("| ResNet-20 | 8.75 |\n")
+    (tmp_path / "README.md").write_text("# A study\n")
+    (tmp_path / ".gitignore").write_text("__pycache__/\n")
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-q", "-m", "All of it")
+    monkeypatch.setattr(provenance, "PACKAGE", tmp_path / "resnet_paper")
+    monkeypatch.delenv("RESNET_PAPER_REVISION", raising=False)
+    return tmp_path
+
+
+def test_a_committed_package_has_the_revision_of_its_commit(repository: Path) -> None:
+    assert revision() == git(repository, "rev-parse", "--short=12", "HEAD")
+
+
+@pytest.mark.parametrize("path", ["figures/table6.md", "README.md", "figures/new.svg", "notes.py"])
+def test_what_decides_no_result_makes_no_revision_dirty(repository: Path, path: str) -> None:
+    (repository / path).write_text("changed\n")
+    assert revision() == git(repository, "rev-parse", "--short=12", "HEAD")
+
+
+@pytest.mark.parametrize("path", ["runs/recipe.py", "training/new.py", "paper/figure6.csv"])
+def test_an_edited_or_new_file_of_the_package_does(repository: Path, path: str) -> None:
+    (repository / "resnet_paper" / path).write_text("changed = True\n")
+    assert revision() == git(repository, "rev-parse", "--short=12", "HEAD") + "-dirty"
+
+
+def test_a_removed_file_of_the_package_does(repository: Path) -> None:
+    (repository / "resnet_paper" / "errors.py").unlink()
+    assert revision().endswith("-dirty")
+
+
+def test_python_writes_no_dirt(repository: Path) -> None:
+    cache = repository / "resnet_paper" / "__pycache__"
+    cache.mkdir()
+    (cache / "errors.pyc").write_bytes(b"")
+    assert not revision().endswith("-dirty")
+
+
+def test_the_environment_may_name_the_revision(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (repository / "resnet_paper" / "errors.py").write_text("changed = True\n")
+    monkeypatch.setenv("RESNET_PAPER_REVISION", "v1.0")
+    assert revision() == "v1.0"
+
+
+def test_outside_a_repository_the_revision_is_unknown(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(repository / ".git")
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(repository.parent))
+    assert revision() == "unknown"

@@ -1,0 +1,122 @@
+"""Folders import downwards, modules are short, and drawing loads no torch."""
+
+import ast
+import subprocess
+import sys
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "resnet_paper"
+MODULES = {
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+    if path.name != "__init__.py"
+}
+LONGEST = 300  # lines
+
+# What each folder, or module at the top, imports of the others. networks.names has a row of its
+# own, because it loads no torch.
+MAY_IMPORT = {
+    "errors": set(),
+    "paper": set(),
+    "networks.names": {"errors"},
+    "networks": {"errors", "networks.names", "paper"},
+    "runs": {"errors", "networks.names", "paper"},
+    "training": {"errors", "networks", "networks.names", "runs", "paper"},
+    "study": {"errors", "networks", "networks.names", "runs", "paper", "training"},
+    "results": {"errors", "networks.names", "runs", "paper"},
+    "pretrained": {"errors", "networks", "networks.names", "runs"},
+    "responses": {
+        *("errors", "networks", "networks.names", "runs", "paper", "training", "study", "results"),
+    },
+}
+WITHOUT_TORCH = ("errors", "paper", "networks.names", "runs", "results")
+
+
+def imported(path: Path) -> set[str]:
+    """The full names that a file imports anywhere, inside functions too."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} has a relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def own_imports(path: Path) -> set[str]:
+    """Of MODULES, those that a file imports, or imports something of."""
+    names = {f"{name}." for name in imported(path)}
+    return {
+        module
+        for module in MODULES
+        if any(name.startswith(f"resnet_paper.{module}.") for name in names)
+    }
+
+
+def room(module: str) -> str:
+    """The row of MAY_IMPORT that a module belongs to."""
+    return module if module in MAY_IMPORT else module.partition(".")[0]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_downwards(module: str) -> None:
+    of = room(module)
+    assert {room(other) for other in own_imports(MODULES[module])} - {of} <= MAY_IMPORT[of]
+
+
+def test_the_package_imports_neither_scripts_nor_tests() -> None:
+    first = {name.partition(".")[0] for path in MODULES.values() for name in imported(path)}
+    assert not first & {"experiments", "tests"}
+
+
+def test_no_circles_between_modules() -> None:
+    TopologicalSorter({name: own_imports(path) for name, path in MODULES.items()}).prepare()
+
+
+def test_no_circles_between_folders() -> None:
+    folders: dict[str, set[str]] = {}
+    for name, path in MODULES.items():
+        folder = name.partition(".")[0]
+        others = {other.partition(".")[0] for other in own_imports(path)}
+        folders[folder] = folders.get(folder, set()) | others - {folder}
+    TopologicalSorter(folders).prepare()
+
+
+def test_init_files_are_empty() -> None:
+    assert all(path.read_bytes() == b"" for path in PACKAGE.rglob("__init__.py"))
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if room(name) in WITHOUT_TORCH])
+def test_modules_without_torch(module: str) -> None:
+    first = {name.partition(".")[0] for name in imported(MODULES[module])}
+    assert not first & {"torch", "torchvision"}
+
+
+def test_drawing_loads_no_torch() -> None:
+    program = """
+import sys
+import resnet_paper.networks.names
+import resnet_paper.results.tables
+import resnet_paper.results.figures
+import experiments.figures
+print("torch" in sys.modules)
+"""
+    command = [sys.executable, "-c", program]
+    answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout == "False\n"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_modules_are_short(module: str) -> None:
+    assert len(MODULES[module].read_text().splitlines()) <= LONGEST
+
+
+def test_only_records_are_untyped() -> None:
+    untyped = [name for name, path in MODULES.items() if "dict[str, Any]" in path.read_text()]
+    assert untyped == ["runs.record"]
