@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 # Trains a run of a few seconds in which a checkpoint is written every 2 iterations.
 TRAINING = """
 import sys
-from dataclasses import replace
+from msgspec.structs import replace
 from pathlib import Path
 from resnet_paper.training import backend
 from resnet_paper.training import data
@@ -31,11 +31,11 @@ from resnet_paper.runs.recipe import SETTINGS
 from resnet_paper.runs.run import Run
 from resnet_paper.training.loop import train
 recipe = replace(SETTINGS["demo"], train_images=200, batch_size=8, iterations=60,
-                 milestones=(30, 45), measure_every=2, test_images=20, clean_images=20)
+                 milestones=(30, 45), measure_every=2, test_images=20, unaugmented_images=20)
 run = Run(Path(sys.argv[1]), "demo", "resnet-8", 0)
-dataset, computing = data.load(recipe, Path("none")), backend.choose("cpu", "float32")
+dataset, chosen = data.load(recipe, Path("none")), backend.choose("cpu", "float32")
 print("ready", flush=True)
-for _ in train(run, recipe, dataset, computing):
+for _ in train(run, recipe, dataset, chosen):
     pass
 """
 
@@ -52,13 +52,13 @@ def start(root: Path) -> subprocess.Popen[str]:
 
 def result(run: Run) -> tuple[pd.DataFrame, list[torch.Tensor]]:
     weights = torch.load(run.weights_file, weights_only=True)
-    return run.curve().drop(columns="seconds"), list(weights.values())
+    return run.result().curve.drop(columns="seconds"), list(weights.values())
 
 
 def kill_and_compare(kills: int, seed: int, root: Path) -> int:
-    """Kill at random moments, starting anew when a run has finished; how many runs were compared.
+    """Kill at random moments, starting again when a run has finished; how many runs were compared.
 
-    Raises AssertionError if a run came out differently, did not go on, or looked finished and was
+    Raises AssertionError if a run came out differently, was not resumed, or looked finished and was
     not.
     """
     rng = random.Random(seed)
@@ -79,7 +79,7 @@ def kill_and_compare(kills: int, seed: int, root: Path) -> int:
                 killed, sent = killed + 1, True
         code = process.wait()
         ended = run.finished if code == 0 else sent and code == -signal.SIGKILL
-        assert ended, f"{run.directory} does not go on: exit status {code}"
+        assert ended, f"{run.directory} is not resumed: exit status {code}"
         if run.finished:
             found, found_weights = result(run)
             pd.testing.assert_frame_equal(found, curve, check_exact=True)

@@ -5,14 +5,10 @@ from __future__ import annotations
 import ctypes
 import gc
 import os
-import platform
-import subprocess
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
@@ -21,14 +17,19 @@ from torch import Tensor, nn
 
 from resnet_paper.errors import UserError
 from resnet_paper.networks.resnets import Block, Stem
+from resnet_paper.runs.provenance import processor
+from resnet_paper.runs.record import Environment
 
-CAPTURE_REHEARSALS = 3
-MEMORY_OF_A_RUN = 3 * 2**30  # bytes of a GPU's memory: a ResNet-110 with its graphs, generously
+CAPTURE_WARMUPS = 3  # executions before a CUDA graph is captured
 WORTH_COMPILING = 2_000  # iterations; below, compiling takes longer than it saves
+MOST_CONCURRENT = 8  # more runs at once do not make a GPU faster
+# Nine nets in train and test mode compile some 40 variants of a block; the default is 8, after
+# which dynamo would silently run eagerly.
+RECOMPILE_LIMIT = 256
 
 
 @dataclass(frozen=True)
-class Computing:
+class Backend:
     """What decides the bits of a result, besides the recipe and the seed.
 
     float32 is plain PyTorch. bfloat16 is the fast path: convolutions in bfloat16 by autocast,
@@ -41,8 +42,10 @@ class Computing:
     compiled: bool
     threads: int
 
-    def __post_init__(self) -> None:
-        torch.set_num_threads(self.threads)
+    def activate(self) -> None:
+        """Set the process-wide state that this backend computes with."""
+        if torch.get_num_threads() != self.threads:
+            torch.set_num_threads(self.threads)
         if self.fast and self.device == "cpu":
             keep_freed_memory()
         if self.device == "cuda":
@@ -62,7 +65,7 @@ class Computing:
         return network
 
     def logits(self, network: nn.Module, images: Tensor) -> Tensor:
-        """The network's logits, (N, 10) in float32, of normalised images (N, 3, 32, 32)."""
+        """The network's logits, (N, classes) in float32, of normalised images (N, 3, H, W)."""
         if self.fast:
             images = images.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device, torch.bfloat16, enabled=self.fast, cache_enabled=False):
@@ -73,14 +76,14 @@ class Computing:
         return torch.cuda.Stream() if self.device == "cuda" else None
 
     def captured(self, work: Callable[[], None]) -> Callable[[], None]:
-        """A way to do some work again and again: on CUDA its captured graph, else itself.
+        """A way to repeat some work: on CUDA its captured graph, else itself.
 
         The work must read and write tensors that stay where they are, and must not wait for the
-        device. To be captured it is done a few times, so what it changes must be restored.
+        device. To be captured it is executed a few times, so what it changes must be restored.
         """
         if self.device != "cuda":
             return work
-        for _ in range(CAPTURE_REHEARSALS):
+        for _ in range(CAPTURE_WARMUPS):
             work()
         torch.cuda.synchronize()
         gc.collect()  # not in the middle of a capture
@@ -89,28 +92,34 @@ class Computing:
             work()
         return graph.replay
 
-    def concurrent_runs(self) -> int:
-        """How many runs at once use this device well."""
+    def capacity(self, memory: int) -> int:
+        """How many runs at once use the device well, if each takes so many bytes of it."""
         if self.device != "cuda":
             return 1
         free, _ = torch.cuda.mem_get_info()
-        return max(1, min(8, free // MEMORY_OF_A_RUN))
+        return max(1, min(MOST_CONCURRENT, free // max(memory, 1)))
 
-    def record(self, network: nn.Module) -> dict[str, Any]:
-        """How a network is computed, for run.json."""
-        name = torch.cuda.get_device_name() if self.device == "cuda" else processor()
-        compiled = self.compiled and bool(compilable(network))
-        return {
-            **asdict(self),
-            "compiled": compiled,
-            "device_name": name,
-            "torch": str(torch.__version__),
-            "numpy": np.__version__,
-        }
+    def environment(self, network: nn.Module, concurrent: int) -> Environment:
+        """How a network is computed here, for run.json."""
+        return Environment(
+            device=self.device,
+            precision=self.precision,
+            compiled=self.compiled and bool(compilable(network)),
+            threads=self.threads,
+            device_name=torch.cuda.get_device_name() if self.device == "cuda" else processor(),
+            torch=str(torch.__version__),
+            numpy=np.__version__,
+            concurrent=concurrent,
+        )
+
+    def __str__(self) -> str:
+        threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
+        where = f"cpu with {threads}" if self.device == "cpu" else self.device
+        return f"{where} in {self.precision}{', compiled' if self.compiled else ''}"
 
 
-def choose(device: str = "auto", precision: str = "auto", iterations: int = 0) -> Computing:
-    """The fastest way that this machine has of computing a run of some iterations.
+def choose(device: str = "auto", precision: str = "auto", iterations: int = 0) -> Backend:
+    """The fastest backend that this machine has for a run of some iterations.
 
     Raises UserError if what is asked for is not there.
     """
@@ -131,7 +140,7 @@ def choose(device: str = "auto", precision: str = "auto", iterations: int = 0) -
         and iterations >= WORTH_COMPILING
         and can_compile()
     )
-    return Computing(device, precision, compiled, torch.get_num_threads())
+    return Backend(device, precision, compiled, torch.get_num_threads())
 
 
 def has_bfloat16(device: str) -> bool:
@@ -153,8 +162,8 @@ def be_deterministic(tf32: bool) -> None:
 
 def compile_blocks(network: nn.Module) -> None:
     """Compile each block by itself, so that compile time does not grow with depth."""
-    torch._dynamo.reset()
-    torch._dynamo.config.recompile_limit = 64
+    torch._dynamo.config.recompile_limit = RECOMPILE_LIMIT
+    torch._dynamo.config.accumulated_recompile_limit = RECOMPILE_LIMIT
     torch._dynamo.config.fail_on_recompile_limit_hit = True
     for module in compilable(network):
         module.compile(dynamic=False)
@@ -177,11 +186,12 @@ def can_compile() -> bool:
     return True
 
 
+@cache
 def keep_freed_memory() -> None:
     """Have glibc's malloc keep what is freed instead of returning it to the system.
 
-    A training step allocates and frees the same hundreds of megabytes each time; getting their
-    pages anew from the system would take a third of the step. Elsewhere than on glibc: nothing.
+    A training step allocates and frees the same hundreds of megabytes each time; fetching their
+    pages from the system each time would take a third of the step. Without glibc: nothing.
     """
     trim_threshold, top_pad, mmap_threshold, mmap_max = -1, -2, -3, -4
     with suppress(OSError, AttributeError):
@@ -190,26 +200,3 @@ def keep_freed_memory() -> None:
         libc.mallopt(mmap_threshold, 2**31 - 1)
         libc.mallopt(trim_threshold, 2**31 - 1)
         libc.mallopt(top_pad, 2**26)
-
-
-def processor() -> str:
-    """The processor's name, as far as the system tells."""
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def revision() -> str:
-    """The code's revision: RESNET_PAPER_REVISION if set, else git's word, else "unknown"."""
-    if named := os.environ.get("RESNET_PAPER_REVISION"):
-        return named
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-    try:
-        answer = subprocess.run(
-            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return answer.stdout.strip()

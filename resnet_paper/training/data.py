@@ -13,7 +13,7 @@ from torchvision.datasets import CIFAR10
 from torchvision.datasets.utils import check_integrity
 
 from resnet_paper.errors import UserError
-from resnet_paper.runs.recipe import CHANNEL_MEANS, CHANNEL_STDS, PAPER, Recipe
+from resnet_paper.runs.recipe import CHANNELS, PAPER, Channels, Recipe
 
 SPLIT_SEED = 45_000
 EVALUATION_BATCH = 250  # images at a time where nothing is trained
@@ -38,33 +38,33 @@ class Images:
 
 @dataclass(frozen=True)
 class Dataset:
-    """What a network is trained on, validated on (maybe nothing) and tested on."""
+    """The images that a network is trained, validated (maybe none) and tested on."""
 
     train: Images
-    held_out: Images
+    validation: Images
     test: Images
 
     def to(self, device: torch.device | str) -> Dataset:
-        return Dataset(self.train.to(device), self.held_out.to(device), self.test.to(device))
+        return Dataset(self.train.to(device), self.validation.to(device), self.test.to(device))
 
 
 def load(recipe: Recipe, data_dir: Path) -> Dataset:
     """The data set that a recipe names, cut to the recipe's sizes.
 
     CIFAR-10 is looked for where torchvision puts it, data_dir/cifar-10-batches-py, and downloaded
-    if it is missing. Held-out images are drawn from the training images by a fixed seed.
+    if it is missing. Validation images are drawn from the training images by a fixed seed.
     Raises UserError where files are damaged, or are missing and cannot be downloaded.
     """
     if recipe.dataset == "synthetic":
-        needed = recipe.train_images + recipe.held_out
+        needed = recipe.train_images + recipe.validation_images
         train, test = synthetic(needed, seed=0), synthetic(recipe.test_images, seed=1)
     else:
         train, test = cifar10(data_dir)
-    if recipe.held_out:
+    if recipe.validation_images:
         train = train[torch.from_numpy(np.random.default_rng(SPLIT_SEED).permutation(len(train)))]
     return Dataset(
         train=train[: recipe.train_images],
-        held_out=train[recipe.train_images : recipe.train_images + recipe.held_out],
+        validation=train[recipe.train_images : recipe.train_images + recipe.validation_images],
         test=test[: recipe.test_images],
     )
 
@@ -136,16 +136,22 @@ class Normalisation:
     std: Tensor
 
     @classmethod
-    def of(cls, train: Images, recipe: Recipe = PAPER) -> Normalisation:
-        """As a recipe has it: by the mean image of the training images, or by channels."""
+    def of(cls, train: Images, name: str = PAPER.normalisation) -> Normalisation:
+        """By the mean image of the training images ("per-pixel mean"), or by some CHANNELS."""
         device = train.pixels.device
-        if recipe.normalisation == "channels":
-            constants = torch.tensor((CHANNEL_MEANS, CHANNEL_STDS), device=device)
-            mean, std = constants[:, :, None, None]
-            return cls(mean, std)
+        if name in CHANNELS:
+            return cls.of_channels(*CHANNELS[name], device)
         total = train.pixels.sum(0, dtype=torch.int64)
         mean = (total.double() / (255 * len(train))).float()
         return cls(mean, torch.ones(3, 1, 1, device=device))
+
+    @classmethod
+    def of_channels(
+        cls, means: Channels, stds: Channels, device: torch.device | str = "cpu"
+    ) -> Normalisation:
+        """By a mean and a standard deviation for each channel."""
+        mean, std = torch.tensor((means, stds), device=device)[:, :, None, None]
+        return cls(mean, std)
 
     def __call__(self, pixels: Tensor) -> Tensor:
         """Bytes (N, 3, 32, 32) -> floats of the same shape."""
@@ -166,7 +172,7 @@ class Plan:
 
     @classmethod
     def empty(cls, count: int, batch_size: int, device: torch.device | str) -> Plan:
-        """Room for a plan, on a device."""
+        """An empty plan of a capacity of batches, on a device."""
         indices, top, left = torch.zeros(3, count, batch_size, dtype=torch.int64, device=device)
         return cls(indices, top, left, torch.zeros_like(indices, dtype=torch.bool))
 
@@ -187,9 +193,9 @@ class Plan:
 class BatchStream:
     """The batches of a run, as a pure function of its seed: batch i is plan(i, 1).
 
-    Pass e over the images is a permutation drawn from (seed, e), with a crop offset and a flip for
-    each image. Batches are always full and run on across passes. Nothing is remembered, so a run
-    can go on from any iteration, and sees the same images in the same order on any device.
+    Epoch e is a permutation of the images drawn from (seed, e), with a crop offset and a flip for
+    each image. Batches are always full and run on across epochs. There is no state, so a run can
+    be resumed at any iteration, and sees the same images in the same order on any device.
     """
 
     images: int
@@ -200,15 +206,15 @@ class BatchStream:
     def plan(self, start: int, count: int) -> Plan:
         """The batches start, ..., start + count - 1."""
         first, last = start * self.batch_size, (start + count) * self.batch_size
-        passes = range(first // self.images, (last - 1) // self.images + 1)
-        columns = np.concatenate([self.one_pass(number) for number in passes], axis=1)
-        skipped = first - passes.start * self.images
+        epochs = range(first // self.images, (last - 1) // self.images + 1)
+        columns = np.concatenate([self.epoch(number) for number in epochs], axis=1)
+        skipped = first - epochs.start * self.images
         window = columns[:, skipped : skipped + last - first]
         rows = torch.from_numpy(window).view(4, count, self.batch_size)
         return Plan(rows[0], rows[1], rows[2], rows[3].bool())
 
-    def one_pass(self, number: int) -> np.ndarray:
-        """Index, top, left and flip of each image of a pass: (4, images)."""
+    def epoch(self, number: int) -> np.ndarray:
+        """The epoch's permutation, crop offsets and flips: index, top, left, flip, (4, images)."""
         rng = np.random.default_rng((self.seed, number))
         order = rng.permutation(self.images)
         corners = rng.integers(0, 2 * self.padding + 1, (2, self.images))

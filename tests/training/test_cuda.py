@@ -1,31 +1,28 @@
 """On a GPU: graphs compute what plain steps do, and a run does not depend on its company."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
 import pytest
 import torch
+from msgspec.structs import replace
 
 from resnet_paper.networks.build import build
 from resnet_paper.runs.recipe import SETTINGS, Recipe
 from resnet_paper.runs.run import Run
+from resnet_paper.study import scheduler
 from resnet_paper.study.study import Study
-from resnet_paper.training import backend, data
-from resnet_paper.training.backend import Computing
+from resnet_paper.training import backend
+from resnet_paper.training.backend import Backend
 from resnet_paper.training.data import BatchStream, Dataset
-from resnet_paper.training.loop import ITERATIONS_AT_ONCE, Learner, train
+from resnet_paper.training.learner import Learner
+from resnet_paper.training.loop import ITERATIONS_AT_ONCE, train
+from tests.training.trained import assert_same_result
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device is here")
 
 
-@pytest.fixture
-def dataset(recipe: Recipe) -> Dataset:
-    return data.load(recipe, Path("nowhere"))
-
-
-def plain(_: Computing, work: Callable[[], None]) -> Callable[[], None]:
+def plain(_: Backend, work: Callable[[], None]) -> Callable[[], None]:
     return work
 
 
@@ -37,27 +34,27 @@ def test_twenty_graph_steps_equal_plain_ones(
     rates = [0.01] * 10 + [0.001] * 10
     plan = BatchStream(len(dataset.train), recipe.batch_size, seed=0).plan(0, 20)
     results = []
-    for captured in (Computing.captured, plain):
-        monkeypatch.setattr(Computing, "captured", captured)
-        computing = backend.choose("cuda", "float32")
-        learner = Learner(build("resnet-8"), recipe, dataset.train, computing)
+    for captured in (Backend.captured, plain):
+        monkeypatch.setattr(Backend, "captured", captured)
+        chosen = backend.choose("cuda", "float32")
+        learner = Learner(build("resnet-8"), recipe, dataset.train, chosen)
         learner.load(plan, rates)
         learner.advance(20)
-        results.append((learner.training_errors(20 * recipe.batch_size), learner.state_dict()))
+        results.append((learner.training_errors(20 * recipe.batch_size), learner.state()))
     (errors, state), (expected_errors, expected) = results
     assert errors == pytest.approx(expected_errors, rel=1e-4)
-    for name, value in state["weights"].items():
-        assert torch.allclose(value, expected["weights"][name], rtol=1e-3, atol=1e-4), name
+    for name, value in state.weights.items():
+        assert torch.allclose(value, expected.weights[name], rtol=1e-3, atol=1e-4), name
 
 
 def test_the_rate_inside_the_graph_is_the_plans(recipe: Recipe, dataset: Dataset) -> None:
-    computing = backend.choose("cuda", "float32")
-    learner = Learner(build("resnet-8"), recipe, dataset.train, computing)
-    before = learner.state_dict()["weights"]
+    chosen = backend.choose("cuda", "float32")
+    learner = Learner(build("resnet-8"), recipe, dataset.train, chosen)
+    before = learner.state().weights
     learner.load(BatchStream(len(dataset.train), 16, seed=0).plan(0, 3), [0.0, 0.0, 0.1])
     for count, moves in ((2, False), (1, True)):
         learner.advance(count)
-        weights = learner.state_dict()["weights"]
+        weights = learner.state().weights
         assert torch.equal(weights["stem.conv.weight"], before["stem.conv.weight"]) != moves
 
 
@@ -73,14 +70,14 @@ def test_interrupted_equals_uninterrupted(
 ) -> None:
     """Cut before, at and after an iteration at which it is measured."""
     monkeypatch.setitem(ITERATIONS_AT_ONCE, "cuda", 1)
-    computing = backend.choose("cuda", precision)
+    chosen = backend.choose("cuda", precision)
     runs = [Run(tmp_path / name, "tiny", "resnet-8", 0) for name in ("cut", "whole")]
-    steps = train(runs[0], recipe, dataset, computing)
+    steps = train(runs[0], recipe, dataset, chosen)
     while next(steps).iteration < cut:
         pass
     steps.close()
     for run in runs:
-        for _ in train(run, recipe, dataset, computing):
+        for _ in train(run, recipe, dataset, chosen):
             pass
     assert_same_result(*runs)
 
@@ -107,21 +104,33 @@ def test_the_gpu_computes_what_the_cpu_does_in_float32(
     """Losses in training, in test and with precise BN, and the gradients that momentum sums up."""
     plan = BatchStream(len(dataset.train), recipe.batch_size, seed=0).plan(0, 4)
     losses, momenta = [], []
-    for computing in (backend.choose("cpu", "float32"), backend.choose("cuda", precision)):
-        learner = Learner(build("resnet-8"), recipe, dataset.train, computing)
+    for chosen in (backend.choose("cpu", "float32"), backend.choose("cuda", precision)):
+        learner = Learner(build("resnet-8"), recipe, dataset.train, chosen)
         learner.load(plan, [0.01] * 4)
         learner.advance(4)
         of_training = learner.training_errors(4 * recipe.batch_size)[0]
-        of_test = learner.evaluate(dataset.test)[0]
-        with learner.precise_statistics(plan):
-            losses.append((of_training, of_test, learner.evaluate(dataset.test)[0]))
-        momenta.append(torch.cat([m.flatten() for m in learner.state_dict()["momentum"]]))
+        of_test = loss_in_test(learner, dataset)
+        with learner.buffers_kept():
+            for _ in learner.recompute_statistics(plan):
+                pass
+            losses.append((of_training, of_test, loss_in_test(learner, dataset)))
+        momenta.append(torch.cat([m.flatten() for m in learner.state().momentum]))
     assert losses[1] == pytest.approx(losses[0], rel=apart)
     assert (momenta[1] - momenta[0]).norm() < 3 * apart * momenta[0].norm()
 
 
-def assert_same_result(one: Run, other: Run) -> None:
-    curves = [run.curve().drop(columns="seconds") for run in (one, other)]
-    pd.testing.assert_frame_equal(*curves, check_exact=True)
-    weights = [torch.load(run.weights_file, weights_only=True) for run in (one, other)]
-    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+def loss_in_test(learner: Learner, dataset: Dataset) -> float:
+    for _ in learner.evaluate(dataset.test):
+        pass
+    return learner.evaluation_errors(len(dataset.test))[0]
+
+
+def test_a_run_at_once_is_counted_by_the_memory_that_it_takes(
+    recipe: Recipe, dataset: Dataset
+) -> None:
+    chosen = backend.choose("cuda", "float32")
+    costs = [
+        scheduler.measure_cost(network, recipe, dataset, chosen)
+        for network in ("resnet-8", "resnet-56")
+    ]
+    assert 0 < costs[0].memory < costs[1].memory < 3 * 2**30

@@ -19,8 +19,8 @@ STREAM = BatchStream(images=50, batch_size=16, seed=3)
 
 def test_each_pass_sees_every_image_once() -> None:
     indices = STREAM.plan(0, 25).indices.flatten()  # 400 images: 8 passes
-    for one_pass in indices.view(8, 50):
-        assert sorted(one_pass.tolist()) == list(range(50))
+    for epoch in indices.view(8, 50):
+        assert sorted(epoch.tolist()) == list(range(50))
     assert not torch.equal(indices[:50], indices[50:100])
 
 
@@ -70,7 +70,9 @@ def test_per_pixel_mean_is_taken_off() -> None:
 
 def test_channel_normalisation_is_a_field_of_the_recipe() -> None:
     pixels = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
-    normalise = Normalisation.of(Images(pixels, torch.zeros(4)), SETTINGS["100-epochs"])
+    normalise = Normalisation.of(
+        Images(pixels, torch.zeros(4)), SETTINGS["100-epochs"].normalisation
+    )
     green = normalise(pixels)[:, 1]
     assert torch.allclose(green, (pixels[:, 1] / 255 - 0.4822) / 0.2435, atol=1e-6)
 
@@ -113,14 +115,14 @@ def test_cifar10_is_whole() -> None:
 
 
 @needs_cifar10
-def test_held_out_images_are_not_trained_on() -> None:
+def test_validation_images_are_not_trained_on() -> None:
     dataset = data.load(SETTINGS["paper-45k"], REAL_DATA)
-    assert (len(dataset.train), len(dataset.held_out)) == (45_000, 5_000)
+    assert (len(dataset.train), len(dataset.validation)) == (45_000, 5_000)
     trained_on = {image.numpy().tobytes() for image in dataset.train.pixels}
     whole = {image.numpy().tobytes() for image in data.load(PAPER, REAL_DATA).train.pixels}
-    held_out = {image.numpy().tobytes() for image in dataset.held_out.pixels}
-    assert not trained_on & held_out
-    assert trained_on | held_out == whole
+    validation = {image.numpy().tobytes() for image in dataset.validation.pixels}
+    assert not trained_on & validation
+    assert trained_on | validation == whole
 
 
 @needs_cifar10

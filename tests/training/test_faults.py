@@ -12,9 +12,10 @@ import pytest
 from resnet_paper.errors import UserError
 from resnet_paper.runs.recipe import Recipe
 from resnet_paper.runs.run import Run
-from resnet_paper.training import backend, data
+from resnet_paper.training import data
 from resnet_paper.training.loop import train
 from tests.kills import ROOT
+from tests.training.trained import CPU
 
 
 @pytest.mark.slow
@@ -46,7 +47,7 @@ def test_two_processes_share_a_study(tmp_path: Path) -> None:
         trained = sum(f"{network} seed 0: iteration 96 of 96" in output for output in outputs)
         assert trained == 1, outputs
         assert run.finished
-        assert run.finished_record()["resumed"] == []
+        assert run.result().record.resumed == ()
     assert "Traceback" not in "".join(outputs)
 
 
@@ -73,20 +74,20 @@ def fill(disk: Path) -> Path:
 
 def test_a_disk_that_cannot_be_written(small_disk: Path, recipe: Recipe) -> None:
     run = Run(small_disk, "tiny", "resnet-8", 0)
-    dataset, computing = data.load(recipe, Path("none")), backend.choose("cpu", "float32")
-    training = train(run, recipe, dataset, computing)
+    dataset = data.load(recipe, Path("none"))
+    training = train(run, recipe, dataset, CPU)
     while next(training).iteration < 5:
         pass
     training.close()
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     with pytest.raises(UserError, match=r"cannot write .*Read-only file system"):
-        next(train(run, recipe, dataset, computing))
+        next(train(run, recipe, dataset, CPU))
 
 
 def test_a_disk_that_fills_up(small_disk: Path, tmp_path: Path, recipe: Recipe) -> None:
     run, expected = (Run(root, "tiny", "resnet-8", 0) for root in (small_disk, tmp_path))
-    dataset, computing = data.load(recipe, Path("none")), backend.choose("cpu", "float32")
-    training = train(run, recipe, dataset, computing)
+    dataset = data.load(recipe, Path("none"))
+    training = train(run, recipe, dataset, CPU)
     while next(training).iteration < 5:
         pass
     checkpoint, ballast = run.checkpoint_file.read_bytes(), fill(small_disk)
@@ -97,6 +98,6 @@ def test_a_disk_that_fills_up(small_disk: Path, tmp_path: Path, recipe: Recipe) 
 
     ballast.unlink()
     for one in (run, expected):
-        list(train(one, recipe, dataset, computing))
-    curves = [one.curve().drop(columns="seconds") for one in (run, expected)]
+        list(train(one, recipe, dataset, CPU))
+    curves = [one.result().curve.drop(columns="seconds") for one in (run, expected)]
     assert curves[0].equals(curves[1])

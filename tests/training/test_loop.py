@@ -1,78 +1,60 @@
 """Training: the same curve interrupted or not, and measuring that changes nothing."""
 
+import hashlib
+import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import replace as replaced
+from itertools import pairwise
 from pathlib import Path
 
+import msgspec
 import numpy as np
-import pandas as pd
 import pytest
 import torch
-import torch.nn.functional as F
+from msgspec.structs import replace
 
 from resnet_paper.errors import UserError
-from resnet_paper.networks import baselines, names, resnets
-from resnet_paper.networks.build import CONSTRUCTORS, build
+from resnet_paper.networks import baselines, names
+from resnet_paper.networks.build import CONSTRUCTORS
 from resnet_paper.runs.recipe import SETTINGS, Recipe
-from resnet_paper.runs.run import COLUMNS, Run
-from resnet_paper.training import backend, data
-from resnet_paper.training.backend import Computing
-from resnet_paper.training.data import BatchStream, Dataset
-from resnet_paper.training.loop import Learner, train, warn_of_another_environment
+from resnet_paper.runs.record import COLUMNS, Environment
+from resnet_paper.runs.run import Run
+from resnet_paper.training import backend, checkpoint, data, loop
+from resnet_paper.training.backend import Backend
+from resnet_paper.training.checkpoint import warn_of_another_environment
+from resnet_paper.training.data import Dataset
+from resnet_paper.training.loop import train
+from tests.conftest import ENVIRONMENT
+from tests.training.trained import (
+    CPU,
+    assert_same_result,
+    complete,
+    interrupted,
+    stopped,
+    weights_of,
+)
 
-CPU = backend.choose("cpu", "float32")
 PRECISIONS = ["float32"] + ["bfloat16"] * backend.has_bfloat16("cpu")
-
-
-@pytest.fixture
-def dataset(recipe: Recipe) -> Dataset:
-    return data.load(recipe, Path("nowhere"))
-
-
-def complete(run: Run, recipe: Recipe, dataset: Dataset, computing=CPU) -> Run:
-    for _ in train(run, recipe, dataset, computing):
-        pass
-    return run
-
-
-def interrupted(run: Run, recipe: Recipe, dataset: Dataset, at: int, computing=CPU) -> Run:
-    steps = train(run, recipe, dataset, computing)
-    for progress in steps:
-        if progress.iteration == at:
-            steps.close()
-            break
-    return run
-
-
-def result(run: Run) -> tuple[pd.DataFrame, dict[str, torch.Tensor]]:
-    return run.curve().drop(columns="seconds"), torch.load(run.weights_file, weights_only=True)
-
-
-def assert_same_result(one: Run, other: Run) -> None:
-    (curve, weights), (expected_curve, expected_weights) = result(one), result(other)
-    pd.testing.assert_frame_equal(curve, expected_curve, check_exact=True)
-    assert weights.keys() == expected_weights.keys()
-    for name, value in weights.items():
-        assert torch.equal(value, expected_weights[name]), name
 
 
 def test_a_finished_run_leaves_its_files(tmp_path: Path, recipe: Recipe, dataset: Dataset) -> None:
     run = complete(Run(tmp_path, "tiny", "resnet-8", 0), recipe, dataset)
-    record, curve = run.record(), run.curve()
+    record, curve = run.result().record, run.result().curve
     assert tuple(curve.columns) == COLUMNS
     assert curve["iteration"].tolist() == [4, 8, 12]
     assert curve["learning_rate"].tolist() == [0.1, 0.01, 0.001]
     assert curve["val_error"].isna().all()
-    assert record["finished"] is True
-    assert record["test_error"] == curve["test_error"].iloc[-1], "the last, not the best"
-    assert record["parameters"] == 75_290
-    assert record["test_error_precise"] == curve["test_error_precise"].iloc[-1]
-    assert record["warmup_end"] == 0
+    assert record.finished is True
+    assert record.test_error == curve["test_error"].iloc[-1], "the last, not the best"
+    assert record.parameters == 75_290
+    assert record.test_error_precise == curve["test_error_precise"].iloc[-1]
+    assert record.warmup_end == 0
     assert not run.checkpoint_file.exists()
 
 
@@ -81,14 +63,14 @@ def test_a_finished_run_leaves_its_files(tmp_path: Path, recipe: Recipe, dataset
 def test_interrupted_equals_uninterrupted(
     tmp_path: Path, recipe: Recipe, dataset: Dataset, precision: str, at: int
 ) -> None:
-    computing = backend.choose("cpu", precision)
-    whole = complete(Run(tmp_path / "whole", "tiny", "resnet-8", 5), recipe, dataset, computing)
+    chosen = backend.choose("cpu", precision)
+    whole = complete(Run(tmp_path / "whole", "tiny", "resnet-8", 5), recipe, dataset, chosen)
     cut = Run(tmp_path / "cut", "tiny", "resnet-8", 5)
-    interrupted(cut, recipe, dataset, at, computing)
+    interrupted(cut, recipe, dataset, at, chosen)
     assert not cut.finished
-    complete(cut, recipe, dataset, computing)
+    complete(cut, recipe, dataset, chosen)
     assert_same_result(cut, whole)
-    assert [sitting["iteration"] for sitting in cut.record()["resumed"]] == [at]
+    assert [sitting.iteration for sitting in cut.result().record.resumed] == [at]
 
 
 @pytest.mark.slow
@@ -97,12 +79,12 @@ def test_interrupted_equals_uninterrupted_compiled(
     tmp_path: Path, recipe: Recipe, dataset: Dataset
 ) -> None:
     """As full-length runs are computed on a CPU."""
-    computing = backend.choose("cpu", "bfloat16", backend.WORTH_COMPILING)
-    if not computing.compiled:
+    chosen = backend.choose("cpu", "bfloat16", backend.WORTH_COMPILING)
+    if not chosen.compiled:
         pytest.skip("torch.compile does not work here")
     runs = [Run(tmp_path / name, "tiny", "resnet-8", 5) for name in ("cut", "whole")]
-    interrupted(runs[0], recipe, dataset, 5, computing)
-    assert_same_result(*(complete(run, recipe, dataset, computing) for run in runs))
+    interrupted(runs[0], recipe, dataset, 5, chosen)
+    assert_same_result(*(complete(run, recipe, dataset, chosen) for run in runs))
 
 
 def test_a_finished_run_is_left_as_it_is(tmp_path: Path, recipe: Recipe, dataset: Dataset) -> None:
@@ -132,14 +114,14 @@ def test_a_diverged_run_ends_and_says_so(tmp_path: Path, recipe: Recipe, dataset
     run = Run(tmp_path, "tiny", "plain-8", 0)
     complete(run, replace(recipe, learning_rate=1e30), dataset)
     assert run.finished
-    assert run.record()["diverged"] == 4
-    assert run.curve()["iteration"].tolist() == [4]
-    assert not np.isfinite(run.curve()["train_loss"]).any()
+    assert run.result().record.diverged == 4
+    assert run.result().curve["iteration"].tolist() == [4]
+    assert not np.isfinite(run.result().curve["train_loss"]).any()
 
 
 def test_seeds_give_different_runs(tmp_path: Path, recipe: Recipe, dataset: Dataset) -> None:
     one, other = (complete(Run(tmp_path, "tiny", "resnet-8", k), recipe, dataset) for k in (0, 1))
-    assert one.curve()["train_loss"].tolist() != other.curve()["train_loss"].tolist()
+    assert one.result().curve["train_loss"].tolist() != other.result().curve["train_loss"].tolist()
 
 
 def test_measuring_more_often_changes_no_weights(
@@ -148,10 +130,8 @@ def test_measuring_more_often_changes_no_weights(
     seldom = complete(Run(tmp_path / "seldom", "tiny", "plain-8", 0), recipe, dataset)
     often = replace(recipe, measure_every=1)
     often_run = complete(Run(tmp_path / "often", "tiny", "plain-8", 0), often, dataset)
-    for value, expected in zip(
-        result(often_run)[1].values(), result(seldom)[1].values(), strict=True
-    ):
-        assert torch.equal(value, expected)
+    weights, expected = (weights_of(run.result()) for run in (often_run, seldom))
+    assert all(torch.equal(value, expected[name]) for name, value in weights.items())
 
 
 def test_warm_up_ends_when_the_training_error_allows(
@@ -159,89 +139,22 @@ def test_warm_up_ends_when_the_training_error_allows(
 ) -> None:
     warming = replace(recipe, warmup_depth=8, warmup_error=101.0)
     run = complete(Run(tmp_path / "passes", "tiny", "plain-8", 0), warming, dataset)
-    assert run.curve()["iteration"].tolist() == [2, 4, 8, 12]
-    assert run.curve()["learning_rate"].tolist() == [0.01, 0.1, 0.01, 0.001]
-    assert run.record()["warmup_end"] == 2
+    assert run.result().curve["iteration"].tolist() == [2, 4, 8, 12]
+    assert run.result().curve["learning_rate"].tolist() == [0.01, 0.1, 0.01, 0.001]
+    assert run.result().record.warmup_end == 2
 
     never = replace(warming, warmup_error=0.0)
     run = complete(Run(tmp_path / "never", "tiny", "plain-8", 0), never, dataset)
-    assert run.curve()["learning_rate"].max() == 0.01
-    assert run.record()["warmup_end"] is None
+    assert run.result().curve["learning_rate"].max() == 0.01
+    assert run.result().record.warmup_end is None
 
 
 def test_held_out_images_give_a_validation_error(tmp_path: Path, recipe: Recipe) -> None:
-    recipe = replace(recipe, held_out=30)
+    recipe = replace(recipe, validation_images=30)
     dataset = data.load(recipe, Path("nowhere"))
     run = complete(Run(tmp_path, "tiny", "resnet-8", 0), recipe, dataset)
-    assert run.curve()["val_error"].between(0, 100).all()
-    assert run.record()["val_error"] == run.curve()["val_error"].iloc[-1]
-
-
-def test_first_update_is_sgd_with_momentum_and_weight_decay(
-    recipe: Recipe, dataset: Dataset
-) -> None:
-    """Two updates by hand: v <- 0.9 v + (gradient + 1e-4 w), w <- w - rate v."""
-    plan = BatchStream(len(dataset.train), 16, seed=0).plan(0, 2)
-    learner = Learner(build("resnet-8"), recipe, dataset.train, CPU)
-    learner.load(plan, [0.1, 0.05])
-    learner.advance(2)
-
-    network = build("resnet-8")
-    velocity = [torch.zeros_like(p) for p in network.parameters()]
-    for position, rate in enumerate((0.1, 0.05)):
-        learner.position.fill_(position)
-        images, labels = learner.batch()
-        loss = F.cross_entropy(network(images), labels)
-        gradients = torch.autograd.grad(loss, list(network.parameters()))
-        for p, v, gradient in zip(network.parameters(), velocity, gradients, strict=True):
-            v.mul_(0.9).add_(gradient + 1e-4 * p.data)
-            p.data.sub_(rate * v)
-    for p, expected in zip(learner.network.parameters(), network.parameters(), strict=True):
-        assert torch.allclose(p, expected, rtol=1e-4, atol=1e-6)
-
-
-def test_precise_statistics_are_the_mean_over_batches(recipe: Recipe, dataset: Dataset) -> None:
-    plan = BatchStream(len(dataset.train), 16, seed=0).plan(0, 3)
-    learner = Learner(build("resnet-8"), recipe, dataset.train, CPU)
-    before = {name: value.clone() for name, value in learner.network.state_dict().items()}
-    means, variances = [], []
-    learner.load(plan, [])
-    with torch.no_grad():
-        for position in range(3):
-            learner.position.fill_(position)
-            images, _ = learner.batch()
-            responses = learner.network.stem.conv(images)
-            means.append(responses.mean((0, 2, 3)))
-            variances.append(responses.var((0, 2, 3)))
-    with learner.precise_statistics(plan):
-        bn = learner.network.stem.bn
-        assert torch.allclose(bn.running_mean, sum(means) / 3, atol=1e-5)
-        assert torch.allclose(bn.running_var, sum(variances) / 3, rtol=1e-4)
-    for name, value in learner.network.state_dict().items():
-        assert torch.equal(value, before[name]), name
-
-
-def test_signed_relu_is_relu() -> None:
-    x = torch.randn(1_000).round(decimals=1).requires_grad_()
-    y = x.detach().clone().requires_grad_()
-    resnets.SignedReLU.apply(x).pow(2).sum().backward()
-    F.relu(y).pow(2).sum().backward()
-    assert torch.equal(resnets.SignedReLU.apply(x), F.relu(y))
-    assert torch.equal(x.grad, y.grad)
-
-
-@pytest.mark.skipif(not backend.can_compile(), reason="torch.compile does not work here")
-def test_compiled_blocks_compute_what_eager_ones_do() -> None:
-    # in float64, so that no response changes its sign by rounding
-    eager, compiled = (resnets.Network((1,), (16,), resnets.option_a).double() for _ in range(2))
-    compiled.load_state_dict(eager.state_dict())
-    backend.compile_blocks(compiled)
-    images = torch.randn(8, 3, 32, 32, dtype=torch.float64)
-    for network in (eager, compiled):
-        network(images).square().sum().backward()
-    for one, other in zip(eager.parameters(), compiled.parameters(), strict=True):
-        assert torch.allclose(one.grad, other.grad, rtol=1e-9, atol=1e-9)
-    assert list(compiled.state_dict()) == list(eager.state_dict())
+    assert run.result().curve["val_error"].between(0, 100).all()
+    assert run.result().record.val_error == run.result().curve["val_error"].iloc[-1]
 
 
 def test_rehearsals_before_a_capture_leave_no_trace(
@@ -251,50 +164,15 @@ def test_rehearsals_before_a_capture_leave_no_trace(
     cut = interrupted(Run(tmp_path / "cut", "tiny", "resnet-8", 0), recipe, dataset, at=5)
     expected = complete(Run(tmp_path / "expected", "tiny", "resnet-8", 0), recipe, dataset)
 
-    def rehearsed(_: Computing, work: Callable[[], None]) -> Callable[[], None]:
-        for _ in range(backend.CAPTURE_REHEARSALS):
+    def rehearsed(_: Backend, work: Callable[[], None]) -> Callable[[], None]:
+        for _ in range(backend.CAPTURE_WARMUPS):
             work()
         return work
 
-    monkeypatch.setattr(Computing, "captured", rehearsed)
+    monkeypatch.setattr(Backend, "captured", rehearsed)
     whole = complete(Run(tmp_path / "whole", "tiny", "resnet-8", 0), recipe, dataset)
     assert_same_result(whole, expected)
     assert_same_result(complete(cut, recipe, dataset), expected)
-
-
-def test_work_to_be_captured_moves_no_tensor(recipe: Recipe, dataset: Dataset) -> None:
-    """What a graph replays reads and writes fixed addresses."""
-    learner = Learner(build("resnet-8"), recipe, dataset.train, CPU)
-
-    def addresses() -> list[int]:
-        fixed = [*learner.network.parameters(), *learner.network.buffers(), *learner.momentum]
-        fixed += [*learner.plan.columns(), learner.rates, learner.rate, learner.position]
-        fixed += [*learner.training, *learner.evaluation, learner.pixels, learner.labels]
-        fixed += [g["lr"] for g in learner.optimizer.param_groups]
-        fixed += [s["momentum_buffer"] for s in learner.optimizer.state.values()]
-        return [tensor.data_ptr() for tensor in fixed]
-
-    before = addresses()
-    plan = BatchStream(len(dataset.train), 16, seed=0).plan(0, 2)
-    learner.load(plan, [0.1, 0.1])
-    learner.advance(2)
-    with learner.precise_statistics(plan):
-        learner.evaluate(dataset.test)
-    learner.load_state_dict(learner.state_dict())
-    assert addresses() == before
-
-
-@pytest.mark.parametrize("size", [1, 249, 250, 251])
-def test_evaluation_counts_each_image_once(recipe: Recipe, dataset: Dataset, size: int) -> None:
-    learner = Learner(build("resnet-8"), recipe, dataset.train, CPU)
-    images = data.synthetic(size, seed=2)
-    learner.evaluate(data.synthetic(300, seed=3))  # leaves its images in the buffers
-    loss, error = learner.evaluate(images)
-    with torch.no_grad():
-        logits = learner.network.eval()(learner.normalise(images.pixels))
-    assert loss == pytest.approx(F.cross_entropy(logits, images.labels).item(), rel=1e-5)
-    wrong = (logits.argmax(1) != images.labels).sum().item()
-    assert error == pytest.approx(100 * wrong / size)
 
 
 def test_another_recipe_is_refused_and_nothing_is_overwritten(
@@ -363,7 +241,7 @@ def test_killed_and_started_again_equals_left_alone(tmp_path: Path, left_alone: 
     assert_same_result(resumed(tmp_path), left_alone)
 
 
-def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(tmp_path: Path, left_alone: Run) -> None:
+def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_resume(tmp_path: Path, left_alone: Run) -> None:
     process = start(tmp_path)
     run = Run(tmp_path, "demo", "resnet-8", 0)
     with pytest.raises(UserError, match=f"process {process.pid} on "), run.locked():
@@ -371,12 +249,12 @@ def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(tmp_path: Path, left_a
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output
-    assert "the same command goes on from there" in output
+    assert "the same command resumes it" in output
     assert "Traceback" not in output
     assert_same_result(resumed(tmp_path), left_alone)
 
 
-def test_a_new_network_is_one_entry_and_dropout_goes_on_as_if_not_interrupted(
+def test_a_new_network_is_one_entry_and_dropout_resumes_as_if_not_interrupted(
     tmp_path: Path, recipe: Recipe, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def small(*_: object) -> torch.nn.Module:
@@ -394,31 +272,121 @@ def test_a_field_newer_than_a_record_has_its_default(
     tmp_path: Path, recipe: Recipe, dataset: Dataset
 ) -> None:
     run = complete(Run(tmp_path, "tiny", "plain-8", 0), recipe, dataset)
-    record = run.record()
-    del record["recipe"]["normalisation"]
-    run.write_record(record)
-    assert run.finished_by(recipe)
+    content = run.result().content
+    del content["recipe"]["normalisation"]
+    run.write_record(content)
+    assert run.is_finished_with(recipe)
     with pytest.raises(UserError, match="normalisation per-pixel mean, not channels"):
-        run.finished_by(replace(recipe, normalisation="channels"))
+        run.is_finished_with(replace(recipe, normalisation="channels"))
 
 
 def test_another_version_is_said_where_it_was_recorded(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = Run(tmp_path, "tiny", "resnet-8", 0)
-    before = {"torch": "2.11.0", "device_name": "a CPU"}
-    now = {"torch": "2.11.0", "device_name": "a CPU", "numpy": "2.4.0"}
-    warn_of_another_environment(run, before, now)
+    now = msgspec.convert(ENVIRONMENT, Environment)
+    warn_of_another_environment(run, [replace(now, numpy=None)], now)
     assert capsys.readouterr().err == ""
-    warn_of_another_environment(run, before | {"numpy": "2.3.0"}, now)
-    assert "was begun with numpy 2.3.0 and goes on with 2.4.0" in capsys.readouterr().err
+    warn_of_another_environment(run, [replace(now, numpy=None), replace(now, numpy="2.3.0")], now)
+    assert "was begun with numpy 2.3.0 and resumes with 2.4.6" in capsys.readouterr().err
 
 
-def test_a_network_without_bn_is_trained_and_goes_on(
+def test_a_network_without_bn_is_trained_and_resumed(
     tmp_path: Path, recipe: Recipe, dataset: Dataset
 ) -> None:
     cut, whole = (Run(tmp_path / name, "tiny", "simple-cnn", 0) for name in ("cut", "whole"))
     interrupted(cut, recipe, dataset, at=5)
     assert_same_result(complete(cut, recipe, dataset), complete(whole, recipe, dataset))
-    curve = whole.curve()
+    curve = whole.result().curve
     assert curve["test_error"].tolist() == curve["test_error_precise"].tolist()
+
+
+def test_a_stop_at_any_batch_of_a_measurement_loses_nothing(
+    tmp_path: Path, recipe: Recipe, dataset: Dataset
+) -> None:
+    """Also between the batches of the test, of the statistics, and of the final evaluation."""
+    whole = Run(tmp_path / "whole", "tiny", "resnet-8", 0)
+    steps = list(train(whole, recipe, dataset, CPU))
+    iterations = [step.iteration for step in steps]
+    in_measurements = [
+        count for count, (before, now) in enumerate(pairwise(iterations), start=2) if now == before
+    ]
+    assert len(in_measurements) > 3 * (recipe.statistics_batches + 3)
+    for count in in_measurements:
+        run = Run(tmp_path / f"stopped-{count}", "tiny", "resnet-8", 0)
+        stopped(run, recipe, dataset, lambda number, _, count=count: number == count)
+        assert not run.finished
+        assert_same_result(complete(run, recipe, dataset), whole)
+
+
+def test_a_checkpoint_is_written_between_measurements_as_well(
+    tmp_path: Path, recipe: Recipe, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So a SIGKILL costs no more than CHECKPOINT_EVERY."""
+    monkeypatch.setattr(loop, "CHECKPOINT_EVERY", 0.0)
+    whole = complete(Run(tmp_path / "whole", "tiny", "resnet-8", 0), recipe, dataset)
+    run = Run(tmp_path / "killed", "tiny", "resnet-8", 0)
+    steps = train(run, recipe, dataset, CPU)
+    while next(steps).iteration < 3:
+        pass
+    found = checkpoint.load(run)
+    assert found is not None
+    assert found.state.iteration == 3
+    killed = tmp_path / "copy"
+    shutil.copytree(tmp_path / "killed", killed)
+    steps.close()
+    assert_same_result(complete(Run(killed, "tiny", "resnet-8", 0), recipe, dataset), whole)
+
+
+def test_a_resumed_run_computes_with_the_threads_that_it_was_begun_with(
+    tmp_path: Path, recipe: Recipe, dataset: Dataset
+) -> None:
+    two, three = (replaced(CPU, threads=threads) for threads in (2, 3))
+    run = interrupted(Run(tmp_path, "tiny", "resnet-8", 0), recipe, dataset, 5, two)
+    steps = train(run, recipe, dataset, three)
+    next(steps)
+    assert torch.get_num_threads() == 2
+    steps.close()
+    record = run.record()
+    assert record is not None
+    assert [record.environment.threads, record.resumed[0].environment.threads] == [2, 2]
+
+
+def test_runs_with_other_threads_by_turns_each_keep_their_own(
+    tmp_path: Path, recipe: Recipe, dataset: Dataset
+) -> None:
+    backends = [replaced(CPU, threads=threads) for threads in (1, 2)]
+    runs = [Run(tmp_path, "tiny", "resnet-8", seed) for seed in (0, 1)]
+    turns = [train(run, recipe, dataset, one) for run, one in zip(runs, backends, strict=True)]
+    for _ in range(3):
+        for steps, one in zip(turns, backends, strict=True):
+            next(steps)
+            assert torch.get_num_threads() == one.threads
+
+
+def test_the_record_says_how_many_runs_shared_the_device(
+    tmp_path: Path, recipe: Recipe, dataset: Dataset
+) -> None:
+    run = Run(tmp_path, "tiny", "resnet-8", 0)
+    list(train(run, recipe, dataset, CPU, concurrent=3))
+    assert run.result().record.environment.concurrent == 3
+
+
+def test_a_checkpoint_of_another_format_is_refused_and_one_without_a_number_is_read(
+    tmp_path: Path, recipe: Recipe, dataset: Dataset
+) -> None:
+    run = interrupted(Run(tmp_path, "tiny", "resnet-8", 0), recipe, dataset, at=5)
+
+    def rewrite(**changes: object) -> None:
+        stored = torch.load(io.BytesIO(run.checkpoint_file.read_bytes()[:-32]), weights_only=True)
+        stored.update(changes)
+        buffer = io.BytesIO()
+        torch.save({key: value for key, value in stored.items() if value is not None}, buffer)
+        content = buffer.getvalue()
+        run.checkpoint_file.write_bytes(content + hashlib.sha256(content).digest())
+
+    rewrite(format=2)
+    with pytest.raises(UserError, match="format 2, this version reads format 1"):
+        complete(run, recipe, dataset)
+    rewrite(format=None)
+    assert complete(run, recipe, dataset).finished

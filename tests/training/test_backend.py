@@ -1,0 +1,54 @@
+"""A backend changes the process only when it is activated; compiled nets share their code."""
+
+import pytest
+import torch
+
+from resnet_paper.networks.build import build
+from resnet_paper.paper import facts
+from resnet_paper.runs.recipe import Recipe
+from resnet_paper.training import backend
+from resnet_paper.training.backend import Backend
+from resnet_paper.training.data import BatchStream, Dataset
+from resnet_paper.training.learner import Learner
+
+NETS = [f"plain-{depth}" for depth in facts.PLAIN_DEPTHS.split()]
+NETS += [f"resnet-{depth}" for depth in facts.RESNET_DEPTHS.split()]
+
+
+def test_making_a_backend_changes_no_threads() -> None:
+    before = torch.get_num_threads()
+    chosen = Backend("cpu", "float32", compiled=False, threads=before + 2)
+    assert torch.get_num_threads() == before
+    chosen.activate()
+    assert torch.get_num_threads() == before + 2
+    torch.set_num_threads(before)
+
+
+def test_a_cpu_trains_one_run_at_once() -> None:
+    assert Backend("cpu", "float32", compiled=False, threads=1).capacity(memory=1) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not backend.has_bfloat16("cpu"), reason="no bfloat16 arithmetic in hardware")
+def test_nine_compiled_nets_share_one_process(recipe: Recipe, dataset: Dataset) -> None:
+    """More shapes than dynamo's own limit of recompilations, after which it would run eagerly."""
+    chosen = backend.choose("cpu", "bfloat16", backend.WORTH_COMPILING)
+    if not chosen.compiled:
+        pytest.skip("torch.compile does not work here")
+    assert len(NETS) == 9
+    plan = BatchStream(len(dataset.train), recipe.batch_size, seed=0).plan(0, 2)
+    learners = [Learner(build(network), recipe, dataset.train, chosen) for network in NETS]
+    for _ in range(2):
+        for learner in learners:
+            learner.load(plan, [0.01, 0.01])
+            learner.advance(2)
+            with learner.buffers_kept():
+                for _ in learner.recompute_statistics(plan):
+                    pass
+                for _ in learner.evaluate(dataset.test):
+                    pass
+    compiled = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    for learner in learners:
+        learner.load(plan, [0.01, 0.01])
+        learner.advance(2)
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == compiled, "nothing recompiles"
