@@ -1,102 +1,131 @@
 # Every target sets up .venv first where it is missing. `make help` lists targets and variables.
 
-PYTHON       ?= python3
-SETTINGS     ?= paper
-RUNS         ?= experiments/runs
-DATA_DIR     ?= data
-DEPTHS       ?=
-PLAIN_DEPTHS ?=
-SEEDS        ?= 1
-SEED         ?= 0
-NETWORK      ?= resnet-20
-DEVICE       ?= auto
-PRECISION    ?= auto
-KILLS        ?= 50
-DEPTH        ?= 20
-CONCURRENT   ?= 0
+PYTHON ?= python3
+BIN    := .venv/bin
+KILLS  ?= 50
 
-BIN  := .venv/bin
-WHERE = --settings "$(SETTINGS)" --runs "$(RUNS)" --data-dir "$(DATA_DIR)"
-HOW   = --device "$(DEVICE)" --precision "$(PRECISION)" --seeds "$(SEEDS)" \
-	--concurrent "$(CONCURRENT)"
-STUDY = $(WHERE) $(HOW)
-NETS  = $(if $(DEPTHS),--depths "$(DEPTHS)")
-PLAIN = $(if $(PLAIN_DEPTHS),--plain-depths "$(PLAIN_DEPTHS)")
+# The variables that each target uses; `make TARGET NAME=VALUE` with any other is refused, so that a
+# mistyped one never starts days of training.
+WHERE := SETTINGS RUNS DATA_DIR
+HOW   := DEVICE PRECISION
+STUDY := $(WHERE) $(HOW) SEEDS CONCURRENT
+
+USES_demo      := RUNS $(HOW) CONCURRENT
+USES_test      := DATA_DIR
+USES_faults    := KILLS
+USES_table6    := $(STUDY) DEPTHS
+USES_fig6      := $(STUDY) DEPTHS PLAIN_DEPTHS NETWORK
+USES_fig7      := $(STUDY)
+USES_claims    := $(WHERE)
+USES_eval      := $(WHERE) WEIGHTS NETWORK NORMALISATION
+USES_status    := $(WHERE) SEEDS DEPTHS PLAIN_DEPTHS
+USES_train     := $(WHERE) $(HOW) NETWORK SEED
+USES_figures   := $(WHERE) NETWORK
+USES_shortcuts := $(STUDY) DEPTH
+USES_compare   := $(STUDY)
+USES_publish   := $(WHERE)
+USES_bench     := DEVICE
+
+GOALS := $(or $(MAKECMDGOALS),help)
+USED  := $(sort $(foreach goal,$(GOALS),$(USES_$(goal))))
+GIVEN := $(sort $(foreach word,$(MAKEOVERRIDES),$(if $(findstring =,$(word)),\
+	$(firstword $(subst =, ,$(word))))))
+OTHER := $(filter-out PYTHON $(USED),$(GIVEN))
+ifneq ($(OTHER),)
+$(error make $(GOALS) does not use $(OTHER): it uses $(or $(USED),no variables))
+endif
+
+# option NAME, as --name "VALUE" where the variable is set; defaults are those of the commands
+lower  = $(shell echo $(subst _,-,$(1)) | tr A-Z a-z)
+option = $(if $($(1)),--$(call lower,$(1)) "$($(1))")
+given  = $(strip $(foreach name,$(1),$(call option,$(name))))
 
 .NOTPARALLEL:
-.PHONY: help demo test faults lint table6 fig6 fig7 claims train figures \
-	shortcuts compare table1 publish bench clean
+.PHONY: help demo test faults lint table6 fig6 fig7 claims eval status train figures \
+	shortcuts compare table1 publish readme bench clean
 
 help:  ## this list
 	@echo "Targets:"
 	@sed -n 's/^\([a-z0-9]*\):.*##/  \1:/p' $(firstword $(MAKEFILE_LIST))
 	@echo "Variables (make TARGET NAME=VALUE):"
-	@echo "  SETTINGS      paper, paper-45k, overnight, tiny, demo; of compare:"
-	@echo "                100-epochs (its default), 10-epochs, tiny-epochs  ($(SETTINGS))"
-	@echo "  DEPTHS        residual nets of table6 and fig6: 6n+2            ($(or $(DEPTHS),20 32 44 56 110))"
-	@echo "  PLAIN_DEPTHS  plain nets of fig6                                ($(or $(PLAIN_DEPTHS),20 32 44 56))"
-	@echo "  SEEDS         how many runs of each network, from seed 0        ($(SEEDS))"
-	@echo "  NETWORK SEED  the run of train; NETWORK: fig6's precise BN      ($(NETWORK) $(SEED))"
-	@echo "  DEPTH         of the three nets of shortcuts                    ($(DEPTH))"
-	@echo "  DATA_DIR      where CIFAR-10 is, or is downloaded to            ($(DATA_DIR))"
-	@echo "  RUNS          where runs are recorded                           ($(RUNS))"
-	@echo "  DEVICE        auto, cpu or cuda                                 ($(DEVICE))"
-	@echo "  PRECISION     auto, bfloat16, float32, on CUDA tf32; not bench  ($(PRECISION))"
-	@echo "  CONCURRENT    runs at once; 0: as many as suits the device      ($(CONCURRENT))"
-	@echo "  KILLS         how often faults kills a training                 ($(KILLS))"
-	@echo "  PYTHON        the Python (3.10 or later) that .venv is made by  ($(PYTHON))"
+	@echo "  SETTINGS      paper, paper-45k, overnight, tiny, demo; of compare: 100-epochs,"
+	@echo "                10-epochs, tiny-epochs"
+	@echo "  DEPTHS        residual nets of table6 and fig6: 6n+2 (20 32 44 56 110)"
+	@echo "  PLAIN_DEPTHS  plain nets of fig6 (20 32 44 56)"
+	@echo "  SEEDS         how many runs of each network, from seed 0 (1)"
+	@echo "  NETWORK SEED  the run of train (seed 0); NETWORK: of fig6's precise BN (resnet-20)"
+	@echo "  DEPTH         of the three nets of shortcuts (20)"
+	@echo "  DATA_DIR      where CIFAR-10 is, or is downloaded to (data)"
+	@echo "  RUNS          where runs are recorded (experiments/runs)"
+	@echo "  DEVICE        auto, cpu or cuda (auto)"
+	@echo "  PRECISION     auto, bfloat16, float32, on CUDA tf32 (auto)"
+	@echo "  CONCURRENT    runs at once; 0: as many as suits the device (0)"
+	@echo "  WEIGHTS       a file of weights for eval, with its NETWORK and NORMALISATION:"
+	@echo "                'per-pixel mean', channels, 'imagenet channels', or numbers"
+	@echo "  KILLS         how often faults kills a training (50)"
+	@echo "  PYTHON        the Python (3.10 or later) that .venv is made by (python3)"
 
 table6: .venv/ready  ## Table 6: trains what is missing of DEPTHS, then writes the table
-	$(BIN)/python experiments/table6.py $(STUDY) $(NETS)
+	$(BIN)/python experiments/table6.py $(call given,$(USES_table6))
 
 fig6: .venv/ready  ## Figure 6: trains what is missing of DEPTHS and PLAIN_DEPTHS, then draws
-	$(BIN)/python experiments/fig6.py $(STUDY) $(NETS) $(PLAIN) --network "$(NETWORK)"
+	$(BIN)/python experiments/fig6.py $(call given,$(USES_fig6))
 
 fig7: .venv/ready  ## Figure 7: trains what is missing of its five nets, measures responses, draws
-	$(BIN)/python experiments/fig7.py $(STUDY)
+	$(BIN)/python experiments/fig7.py $(call given,$(USES_fig7))
+
+eval: .venv/ready  ## test error of the recorded weights, or of WEIGHTS, a state dict of NETWORK
+	$(BIN)/python experiments/eval.py $(call given,$(USES_eval))
+
+status: .venv/ready  ## every run of a study: finished, under way, stopped or missing
+	$(BIN)/python experiments/status.py $(call given,$(USES_status))
 
 train: .venv/ready  ## one run: NETWORK from SEED
-	$(BIN)/python experiments/train.py $(WHERE) --device "$(DEVICE)" --precision "$(PRECISION)" \
-		--network "$(NETWORK)" --seed "$(SEED)"
+	$(BIN)/python experiments/train.py $(call given,$(USES_train))
 
 figures: .venv/ready  ## everything that can be drawn from what is recorded; trains nothing
-	PYTHONPATH=. $(BIN)/python experiments/figures.py $(WHERE) --network "$(NETWORK)"
+	PYTHONPATH=. $(BIN)/python experiments/figures.py $(call given,$(USES_figures))
 
 claims: .venv/ready  ## section 4.2's claims, checked on what is recorded; trains nothing
-	$(BIN)/python experiments/claims.py $(WHERE)
+	$(BIN)/python experiments/claims.py $(call given,$(USES_claims))
 
 shortcuts: .venv/ready  ## shortcut options A, B and C at one DEPTH: trains what is missing, tabulates
-	$(BIN)/python experiments/shortcuts.py $(STUDY) --depth "$(DEPTH)"
+	$(BIN)/python experiments/shortcuts.py $(call given,$(USES_shortcuts))
 
-# its own default, which the command line and the environment replace as elsewhere
-compare: SETTINGS := $(if $(filter environment%,$(origin SETTINGS)),$(SETTINGS),100-epochs)
 compare: .venv/ready  ## ResNet-18 beside VGG-19; SETTINGS=10-epochs: SimpleCNN beside ResNet-18
-	$(BIN)/python experiments/compare.py $(STUDY)
+	$(BIN)/python experiments/compare.py $(call given,$(USES_compare))
 
 table1: .venv/ready  ## multiply-adds of the ImageNet networks, counted, beside the paper's
 	$(BIN)/python experiments/table1.py
 
 publish: .venv/ready  ## copies the finished runs of RUNS to experiments/runs
-	$(BIN)/python experiments/publish.py $(WHERE)
+	$(BIN)/python experiments/publish.py $(call given,$(USES_publish))
+
+readme: .venv/ready  ## the README's tables, from the published runs
+	$(BIN)/python experiments/readme.py
 
 demo: SETTINGS = demo
 demo: table6 fig6 fig7 claims  ## the whole study in a few minutes, on synthetic images: figures/demo/
 
+define LINT
+$(BIN)/ruff format --check .
+$(BIN)/ruff check .
+$(BIN)/mypy
+endef
+
 test: .venv/ready  ## the tests, then format, lint and types
 	$(BIN)/python -m pytest
-	$(MAKE) lint
+	$(LINT)
 
 faults: .venv/ready  ## kill a training KILLS times, two processes at once: is anything lost?
 	$(BIN)/python -m tests.kills --kills "$(KILLS)"
 	$(BIN)/python -m pytest -m slow
 
 lint: .venv/ready  ## format, lint and types
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy
+	$(LINT)
 
 bench: .venv/ready  ## training speed beside a plain PyTorch loop, as a ratio
-	$(BIN)/python experiments/bench.py --device "$(DEVICE)"
+	$(BIN)/python experiments/bench.py $(call given,$(USES_bench))
 
 clean:  ## remove .venv and caches; runs and figures stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache *.egg-info

@@ -7,15 +7,17 @@ import click
 
 from resnet_paper import responses
 from resnet_paper.errors import UserError
-from resnet_paper.study import publish, study
+from resnet_paper.study import publish
+from resnet_paper.study.options import options
+from resnet_paper.study.study import Study
 from resnet_paper.training import data
 from resnet_paper.training.data import Normalisation
 
 
 @click.command()
-@study.options
-@click.option("--to", type=click.Path(path_type=Path), default=study.Study.root, show_default=True)
-def main(study: study.Study, to: Path) -> None:
+@options
+@click.option("--to", type=click.Path(path_type=Path), default=Study.root, show_default=True)
+def main(study: Study, to: Path) -> None:
     """Publish the finished runs of these settings that are not published yet; trains nothing.
 
     Responses that Figure 7 lacks are measured first, by the weights as they were trained.
@@ -24,27 +26,27 @@ def main(study: study.Study, to: Path) -> None:
         raise UserError(
             f"{to} is where published runs are: choose those to publish by RUNS (--runs)"
         )
-    recorded = study.recorded()
-    if not recorded:
+    results = study.results()
+    if not results:
         raise UserError(f"no finished run in {study.root / study.settings}: choose another RUNS")
     missing = []
-    for run in recorded:
-        there = replace(run, root=to)
+    for result in results:
+        there = replace(result.run, root=to)
         if there.record() is None:
-            missing.append(run)
+            missing.append(result.run)
             continue
         state = "published already" if there.finished else "not published: begun there too"
-        click.echo(f"{run}: {state}, {there.directory}")
+        click.echo(f"{result}: {state}, {there.directory}")
     if not missing:
         return
     responses.record_missing(study)
     dataset = data.load(study.recipe, study.data_dir)
-    normalise = Normalisation.of(dataset.train, study.recipe)
+    normalise = Normalisation.of(dataset.train, study.recipe.normalisation)
     for run in missing:
-        published = publish.publish(run, to, dataset.test, normalise)
-        weights = published.finished_record().get("published")
-        precision = f"with weights in {weights['weights']}" if weights else "without weights"
-        click.echo(f"{run}: published, {published.directory}, {precision}")
+        published = publish.publish(run.result(), to, dataset.test, normalise)
+        weights = published.record.published
+        precision = f"with weights in {weights.weights}" if weights else "without weights"
+        click.echo(f"{run}: published, {published.run.directory}, {precision}")
 
 
 if __name__ == "__main__":

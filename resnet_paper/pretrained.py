@@ -1,4 +1,4 @@
-"""The published networks, with their weights and their normalisation: `load("resnet-20")`."""
+"""Published networks with their weights and their normalisation: `load("resnet-20")`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from resnet_paper.errors import UserError
 from resnet_paper.networks.build import load_weights, require_cifar10
-from resnet_paper.runs.run import Run, recorded
+from resnet_paper.runs.run import Run, finished_runs
 
 PUBLISHED = Path(__file__).parent.parent / "experiments" / "runs"
 MEAN_IMAGE = Path(__file__).parent / "training" / "cifar10_mean_image.npy"
@@ -19,7 +19,7 @@ MEAN_IMAGE = Path(__file__).parent / "training" / "cifar10_mean_image.npy"
 class Classifier(nn.Module):
     """A network behind its normalisation: pixels in [0, 1], (N, 3, 32, 32) -> logits (N, 10).
 
-    The mean image of CIFAR-10's 50,000 training images is taken off, as in training.
+    The mean image of CIFAR-10's 50,000 training images is subtracted, as in training.
     """
 
     mean: Tensor
@@ -35,17 +35,23 @@ class Classifier(nn.Module):
         return self.network(pixels - self.mean)
 
 
-def load(network: str, seed: int = 0, runs: Path = PUBLISHED) -> Classifier:
-    """A network of the paper's settings as it was at the end of a recorded run, in test mode.
+def load(
+    network: str, seed: int = 0, runs: Path = PUBLISHED, settings: str = "paper"
+) -> Classifier:
+    """A network as it was at the end of a recorded run, in test mode.
 
+    settings: "paper" for the full-length runs, "overnight" for those of an eighth of the length.
     Raises UserError if there are no weights of it, naming those that there are, or if they are
     damaged; UnknownNetworkError if no network has this name.
     """
     require_cifar10(network)
-    run = Run(runs, "paper", network, seed)
-    content = run.content("weights.pt") if run.finished else None
+    run = Run(runs, settings, network, seed)
+    content = run.result().weights() if run.finished else None
     if content is None:
-        there = [run for run in recorded(runs, "paper") if run.weights_file.exists()]
-        names = ", ".join(map(str, there)) or "none"
-        raise UserError(f"{runs} has no weights of {run}; those that it has: {names}")
+        results = finished_runs(runs, settings)
+        found = [str(each) for each in results if each.run.weights_file.exists()]
+        raise UserError(
+            f"{runs / settings} has no weights of {run}; those that it has: "
+            f"{', '.join(found) or 'none'}"
+        )
     return Classifier(load_weights(network, content, str(run.weights_file))).eval()

@@ -15,17 +15,19 @@ import click
 import pandas as pd
 import torch
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from resnet_paper.errors import UserError
 from resnet_paper.networks.build import load_weights, require_cifar10
 from resnet_paper.paper import facts
 from resnet_paper.results import figures, tables
-from resnet_paper.study import study
+from resnet_paper.study.options import NetworkName, options
+from resnet_paper.study.study import Study
 from resnet_paper.training import data
 from resnet_paper.training.data import EVALUATION_BATCH, Images, Normalisation
 
 
-class Deviation:
+class RunningStd:
     """The standard deviation of all numbers seen so far, of which only three sums are kept."""
 
     def __init__(self) -> None:
@@ -54,14 +56,14 @@ def response_layers(network: nn.Module) -> dict[str, nn.BatchNorm2d]:
 
 
 @contextmanager
-def listening(network: nn.Module) -> Iterator[dict[str, Deviation]]:
-    """Within, the responses of each layer are added up as images pass through the network."""
-    deviations, hooks = {}, []
+def hooked(network: nn.Module) -> Iterator[dict[str, RunningStd]]:
+    """Context manager: each layer's responses are added up as images pass through the network."""
+    stds, hooks = {}, []
     for name, layer in response_layers(network).items():
-        deviation = deviations[name] = Deviation()
-        hooks.append(layer.register_forward_hook(lambda _, __, out, to=deviation: to.add(out)))
+        std = stds[name] = RunningStd()
+        hooks.append(layer.register_forward_hook(lambda _, __, out, to=std: to.add(out)))
     try:
-        yield deviations
+        yield stds
     finally:
         for hook in hooks:
             hook.remove()
@@ -72,17 +74,17 @@ def response_stds(network: nn.Module, images: Images, normalise: Normalisation) 
     """A row (layer, name, std) for each 3x3 layer, counted from 1: the paper's Figure 7.
 
     A response is a layer's output after BN and before ReLU or addition, in test mode; its standard
-    deviation is pooled over images, positions and channels, in float64.
+    std is pooled over images, positions and channels, in float64.
     """
     network.eval()
-    with listening(network) as deviations:
+    with hooked(network) as stds:
         for pixels in images.pixels.split(EVALUATION_BATCH):
             network(normalise(pixels))
     return pd.DataFrame(
         {
-            "layer": range(1, len(deviations) + 1),
-            "name": list(deviations),
-            "std": [round(deviation.std, 6) for deviation in deviations.values()],
+            "layer": range(1, len(stds) + 1),
+            "name": list(stds),
+            "std": [round(std.std, 6) for std in stds.values()],
         }
     )
 
@@ -97,58 +99,65 @@ def refuse_weights_of_another(network: str, weights: Path) -> None:
         raise UserError(f"{weights} holds the weights of a {recorded}, not of a {network}")
 
 
-def record_missing(study: study.Study) -> None:
-    """Compute responses.csv of the recorded runs of Figure 7's networks that lack it."""
+def record_missing(study: Study) -> None:
+    """Compute responses.csv of the finished runs of Figure 7's networks that lack it."""
     todo = []
-    for run in study.recorded(facts.FIGURE7_NETWORKS):
-        if run.responses() is None:
-            if run.weights_file.exists():
-                todo.append(run)
+    for result in study.results(facts.FIGURE7_NETWORKS):
+        if result.responses is None:
+            if result.run.weights_file.exists():
+                todo.append(result)
             else:
-                click.echo(f"{run} has no weights.pt and no responses: Figure 7 does without it")
+                click.echo(f"{result} has no weights.pt and no responses: Figure 7 omits it")
     if not todo:
         return
     dataset = data.load(study.recipe, study.data_dir)
-    normalise = Normalisation.of(dataset.train, study.recipe)
-    with click.progressbar(todo, label="responses", item_show_func=str) as bar:
-        for run in bar:
-            content = run.content("weights.pt") or b""
-            network = load_weights(run.network, content, str(run.weights_file))
-            table = response_stds(network, dataset.test, normalise)
-            with run.locked():
-                run.write_responses(table)
+    normalise = Normalisation.of(dataset.train, study.recipe.normalisation)
+    for result in tqdm(todo, desc="responses", disable=None):
+        content = result.weights() or b""
+        network = load_weights(result.network, content, str(result.run.weights_file))
+        table = response_stds(network, dataset.test, normalise)
+        with result.run.locked():
+            result.write_responses(table)
+
+
+def own_responses(study: Study, weights: Path, network: str) -> pd.DataFrame:
+    """`response_stds` of a file of weights; UserError if they are not the network's."""
+    require_cifar10(network)
+    refuse_weights_of_another(network, weights)
+    loaded = load_weights(network, weights.read_bytes(), str(weights))
+    if not response_layers(loaded):
+        raise UserError(f"{network} has no responses: none of its 3x3 layers has BN")
+    dataset = data.load(study.recipe, study.data_dir)
+    normalise = Normalisation.of(dataset.train, study.recipe.normalisation)
+    return response_stds(loaded, dataset.test, normalise)
 
 
 @click.command()
-@study.options
+@options
 @click.option("--weights", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--network", help="The network that --weights are of, as in resnet-20.")
-def main(study: study.Study, weights: Path | None, network: str | None) -> None:
+@click.option(
+    "--network", type=NetworkName(), help="The network that --weights are of, as in resnet-20."
+)
+def main(study: Study, weights: Path | None, network: str | None) -> None:
     """Figure 7, from the recorded weights of its five networks; or of any weights, beside these."""
     if (weights is None) != (network is None):
         raise click.UsageError("--weights and --network go together")
     if weights is not None and network is not None:
-        require_cifar10(network)
-        refuse_weights_of_another(network, weights)
-        loaded = load_weights(network, weights.read_bytes(), str(weights))
-        if not response_layers(loaded):
-            raise UserError(f"{network} has no responses: none of its 3x3 layers has BN")
-        dataset = data.load(study.recipe, study.data_dir)
-        table = response_stds(loaded, dataset.test, Normalisation.of(dataset.train, study.recipe))
+        table = own_responses(study, weights, network)
         click.echo(table.to_string(index=False))
         click.echo(f"{network}: mean over {len(table)} layers {table['std'].mean():.3f}")
-        recorded = study.recorded(facts.FIGURE7_NETWORKS)
-        figure = figures.figure7(recorded, study.caveat, {f"{network}, {weights.name}": table})
+        own = {f"{network}, {weights.name}": table}
+        results = study.results(facts.FIGURE7_NETWORKS)
+        figure = figures.figure7(results, study.recipe, own=own)
         figures.save(figure, study.output / "figure7_own")
         return
     record_missing(study)
-    recorded = study.recorded(facts.FIGURE7_NETWORKS)
+    results = study.results_to_draw(facts.FIGURE7_NETWORKS)
     for name in facts.FIGURE7_NETWORKS:
-        if not any(run.network == name for run in recorded):
+        if not any(result.network == name for result in results):
             click.echo(f"{name} is not recorded: make train {study.in_make} NETWORK={name}")
-    recorded = study.to_draw(facts.FIGURE7_NETWORKS)
-    figures.save(figures.figure7(recorded, study.caveat), study.output / "figure7")
-    click.echo(tables.save_responses(recorded, study.output, study.caveat))
+    figures.save(figures.figure7(results, study.recipe), study.output / "figure7")
+    tables.save(tables.responses(results, study.note), study.output)
 
 
 if __name__ == "__main__":

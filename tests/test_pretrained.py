@@ -10,18 +10,19 @@ from resnet_paper import pretrained
 from resnet_paper.errors import UnknownNetworkError, UserError
 from resnet_paper.networks.build import build
 from resnet_paper.runs.recipe import PAPER
-from resnet_paper.runs.run import Run, recorded
-from resnet_paper.study.publish import error_rate, goes_with_weights
+from resnet_paper.runs.run import Result, finished_runs
+from resnet_paper.study.evaluate import evaluate
+from resnet_paper.study.publish import publishes_weights
 from resnet_paper.training import data
 from resnet_paper.training.data import Normalisation
 from tests.conftest import REAL_DATA, needs_cifar10
 
 
-def test_a_recorded_network_with_its_normalisation(record_run: Callable[..., Run]) -> None:
+def test_a_recorded_network_with_its_normalisation(record_run: Callable[..., Result]) -> None:
     network = build("resnet-8", seed=5)
-    run = record_run("resnet-8", seed=3, weights=network)
+    result = record_run("resnet-8", seed=3, weights=network)
     pixels = torch.rand(4, 3, 32, 32)
-    loaded = pretrained.load("resnet-8", 3, run.root)
+    loaded = pretrained.load("resnet-8", 3, result.run.root)
     with torch.no_grad():
         assert torch.equal(loaded(pixels), network.eval()(pixels - loaded.mean))
 
@@ -47,24 +48,31 @@ def test_the_mean_image_is_that_of_the_training_images() -> None:
 
 @pytest.mark.parametrize("seed", [0, 7], ids=["without weights", "no run"])
 def test_what_is_not_there_is_one_line_that_says_what_is(
-    seed: int, record_run: Callable[..., Run]
+    seed: int, record_run: Callable[..., Result]
 ) -> None:
-    run = record_run("resnet-20")
+    result = record_run("resnet-20")
     record_run("resnet-8", 3, weights=build("resnet-8"))
     with pytest.raises(UserError, match=f"resnet-20 seed {seed}; .* it has: resnet-8 seed 3"):
-        pretrained.load("resnet-20", seed, run.root)
+        pretrained.load("resnet-20", seed, result.run.root)
     with pytest.raises(UnknownNetworkError, match="resnet20"):
-        pretrained.load("resnet20", 0, run.root)
+        pretrained.load("resnet20", 0, result.run.root)
 
 
 @needs_cifar10
 @pytest.mark.published
 def test_published_weights_have_the_errors_that_their_runs_state() -> None:
     images = data.load(PAPER, REAL_DATA).test
-    runs = [run for run in recorded(pretrained.PUBLISHED, "paper") if goes_with_weights(run)]
-    assert runs
-    for run in runs:
-        network, record = pretrained.load(run.network), run.finished_record()
-        error = error_rate(lambda pixels, of=network: of(pixels / 255), images)
-        assert error == pytest.approx(record["published"]["test_error"], abs=0.02), run
-        assert error == pytest.approx(record["test_error"], abs=0.1), run  # there in bfloat16
+    found = [
+        result
+        for settings in ("paper", "overnight")
+        for result in finished_runs(pretrained.PUBLISHED, settings)
+        if publishes_weights(result)
+    ]
+    assert found
+    for result in found:
+        record = result.record
+        network = pretrained.load(result.network, settings=record.settings)
+        error = evaluate(network, images, lambda pixels: pixels / 255)[1]
+        assert record.published is not None
+        assert error == pytest.approx(record.published.test_error, abs=0.02), result
+        assert error == pytest.approx(record.test_error, abs=0.1), result  # there in bfloat16

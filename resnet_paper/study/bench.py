@@ -19,10 +19,10 @@ from torchvision import transforms
 
 from resnet_paper.networks import counts
 from resnet_paper.networks.build import build
-from resnet_paper.runs.recipe import CHANNEL_MEANS, CHANNEL_STDS, PAPER
+from resnet_paper.runs.recipe import CHANNELS, PAPER
 from resnet_paper.training import backend, data
 from resnet_paper.training.data import BatchStream, Images
-from resnet_paper.training.loop import Learner
+from resnet_paper.training.learner import Learner
 
 IMAGES = 5_000
 ROUND = {"cpu": 10, "cuda": 200}  # iterations
@@ -32,8 +32,8 @@ Loop = Callable[[str, str], Iterator[None]]  # network, device -> a step of it i
 
 def our_loop(network: str, device: str) -> Iterator[None]:
     """This package's training iterations."""
-    computing = backend.choose(device, iterations=PAPER.iterations)
-    learner = Learner(build(network), PAPER, data.synthetic(IMAGES, seed=0), computing)
+    chosen = backend.choose(device, iterations=PAPER.iterations)
+    learner = Learner(build(network), PAPER, data.synthetic(IMAGES, seed=0), chosen)
     stream = BatchStream(IMAGES, PAPER.batch_size, seed=0)
     count, start = ROUND[device], 0
     while True:
@@ -55,7 +55,7 @@ class Pictures(TorchDataset[tuple[torch.Tensor, int]]):
                 transforms.RandomCrop(32, padding=4),
                 transforms.RandomHorizontalFlip(),
                 transforms.ToTensor(),
-                transforms.Normalize(CHANNEL_MEANS, CHANNEL_STDS),
+                transforms.Normalize(*CHANNELS["channels"]),
             ]
         )
 
@@ -113,8 +113,9 @@ def eager_loop(
         yield
 
 
-def work(loop: Loop, network: str, device: str, parent: Connection) -> None:
+def work(loop: Loop, network: str, device: str, threads: int, parent: Connection) -> None:
     """In a process of its own: at each request run a round, and answer its seconds."""
+    torch.set_num_threads(threads)
     steps = loop(network, device)
     while parent.recv():
         start = time.perf_counter()
@@ -123,11 +124,11 @@ def work(loop: Loop, network: str, device: str, parent: Connection) -> None:
 
 
 @contextmanager
-def worker(loop: Loop, network: str, device: str) -> Iterator[Connection]:
-    """A process that runs a loop's rounds on request."""
+def worker(loop: Loop, network: str, device: str, threads: int) -> Iterator[Connection]:
+    """Context manager: a process that runs a loop's rounds on request."""
     context: Any = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=work, args=(loop, network, device, there))
+    process = context.Process(target=work, args=(loop, network, device, threads, there))
     process.start()
     there.close()
     try:
@@ -140,9 +141,10 @@ def worker(loop: Loop, network: str, device: str) -> Iterator[Connection]:
 
 def compare(loops: Sequence[Loop], network: str, device: str) -> list[float]:
     """Seconds an iteration of each loop: medians of rounds taken in turns."""
+    threads = torch.get_num_threads()
     seconds: list[list[float]] = [[] for _ in loops]
     with ExitStack() as stack:
-        workers = [stack.enter_context(worker(loop, network, device)) for loop in loops]
+        workers = [stack.enter_context(worker(loop, network, device, threads)) for loop in loops]
         for number in range(ROUNDS + 1):
             for connection, times in zip(workers, seconds, strict=True):
                 connection.send(True)
@@ -150,6 +152,35 @@ def compare(loops: Sequence[Loop], network: str, device: str) -> list[float]:
                 if number > 0:  # the first round compiles or captures, and starts the DataLoader
                     times.append(elapsed / ROUND[device])
     return [statistics.median(times) for times in seconds]
+
+
+def two_beside_one(network: str) -> float:
+    """The throughput on a CPU of two runs together, each with half the threads, over that of one.
+
+    The median over rounds taken in turns.
+    """
+    threads = torch.get_num_threads()
+    ratios = []
+    with ExitStack() as stack:
+        one, *two = [
+            stack.enter_context(worker(our_loop, network, "cpu", count))
+            for count in (threads, max(threads // 2, 1), max(threads // 2, 1))
+        ]
+        for number in range(ROUNDS + 1):
+            alone, together = seconds_of([one]), seconds_of(two)
+            if number > 0:
+                ratios.append(len(two) * alone / together)
+    return statistics.median(ratios)
+
+
+def seconds_of(workers: Sequence[Connection]) -> float:
+    """The seconds in which workers run a round each, at the same time."""
+    start = time.perf_counter()
+    for connection in workers:
+        connection.send(True)
+    for connection in workers:
+        connection.recv()
+    return time.perf_counter() - start
 
 
 def floor(network: str) -> float:
@@ -162,9 +193,9 @@ def floor(network: str) -> float:
 
 def runs_an_hour(network: str, device: str, at_once: int) -> float:
     """Full-length runs an hour, of the iterations alone, with some of them at once."""
-    computing = backend.choose(device, iterations=PAPER.iterations)
+    chosen = backend.choose(device, iterations=PAPER.iterations)
     images = data.synthetic(IMAGES, seed=0).to(device)
-    learners = [Learner(build(network, seed), PAPER, images, computing) for seed in range(at_once)]
+    learners = [Learner(build(network, seed), PAPER, images, chosen) for seed in range(at_once)]
     plan = BatchStream(IMAGES, PAPER.batch_size, seed=0).plan(0, PAPER.measure_every)
     rates = [PAPER.learning_rate] * len(plan)
     for learner in learners:

@@ -4,7 +4,6 @@ import io
 from collections.abc import Callable
 from pathlib import Path
 
-import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -12,12 +11,13 @@ from torch import nn
 from resnet_paper import pretrained
 from resnet_paper.errors import UserError
 from resnet_paper.networks.build import build
-from resnet_paper.runs.run import Run
-from resnet_paper.study.publish import compact, error_rate, goes_with_weights, publish
+from resnet_paper.runs.run import Result, Run
+from resnet_paper.study.evaluate import evaluate
+from resnet_paper.study.publish import compact, publish, publishes_weights
 from resnet_paper.training import data
 from resnet_paper.training.data import Images, Normalisation
 
-RecordRun = Callable[..., Run]
+RecordRun = Callable[..., Result]
 IMAGES = data.synthetic(60, seed=1)
 NORMALISE = Normalisation.of(IMAGES)
 
@@ -28,23 +28,22 @@ def test_the_numbers_stay_and_the_weights_are_halved(
     monkeypatch.setattr("resnet_paper.study.publish.FLOAT16_MAY_COST", 5)  # 3 of 60 images
     network = build("resnet-8", seed=5)
     network(torch.rand(8, 3, 32, 32))  # moves BN's averages to numbers that float16 lacks
-    run = record_run("resnet-8", error=8.5, weights=network)
-    run.write_responses(pd.DataFrame({"layer": [1], "name": ["bn"], "std": [0.7]}))
-    before, weights = run.finished_record(), run.content("weights.pt")
+    result = record_run("resnet-8", error=8.5, weights=network, responses=[0.7], newer="kept")
+    before, weights = result.run.read(), result.weights()
 
-    published = publish(run, tmp_path / "to", IMAGES, NORMALISE)
-    assert (run.finished_record(), run.content("weights.pt")) == (before, weights)
-    assert published.curve().equals(run.curve())
-    assert published.responses().equals(run.responses())
-    state = torch.load(published.weights_file, weights_only=True)
+    published = publish(result, tmp_path / "to", IMAGES, NORMALISE)
+    assert (result.run.read(), result.run.result().weights()) == (before, weights)
+    assert published.curve.equals(result.curve)
+    assert published.responses.equals(result.responses)
+    state = torch.load(published.run.weights_file, weights_only=True)
     for name, value in network.state_dict().items():
         exact = "running" in name or "tracked" in name
         assert torch.equal(state[name], value if exact else value.half()), name
-    record = published.finished_record()
     loaded = pretrained.load("resnet-8", 0, tmp_path / "to").network
-    error = error_rate(lambda pixels: loaded(NORMALISE(pixels)), IMAGES)
-    assert record.pop("published") == {"weights": "float16", "test_error": error}
-    assert {**record, "sha256": None} == {**before, "sha256": None}
+    error = evaluate(loaded, IMAGES, NORMALISE)[1]
+    content = dict(published.content)
+    assert content.pop("published") == {"weights": "float16", "test_error": error}
+    assert {**content, "sha256": None} == {**result.content, "sha256": None}
 
 
 @pytest.mark.parametrize("better", ["float32", "float16"])
@@ -56,8 +55,8 @@ def test_weights_that_float16_would_change_stay_as_they_are(better: str) -> None
     labels = classes if better == "float32" else torch.zeros_like(classes)
     content, said = compact(network, Images(IMAGES.pixels, labels), NORMALISE)
     state = torch.load(io.BytesIO(content), weights_only=True)
-    assert said["weights"] == "float32"
-    assert (said["test_error"] == 0) == (better == "float32")
+    assert said.weights == "float32"
+    assert (said.test_error == 0) == (better == "float32")
     assert {value.dtype for value in state.values()} == {torch.float32, torch.int64}
 
 
@@ -74,14 +73,14 @@ def test_two_images_in_ten_thousand_may_change(
     float32: float, float16: float, chosen: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     errors = iter([float32, float16])
-    monkeypatch.setattr("resnet_paper.study.publish.error_rate", lambda *_: next(errors))
+    monkeypatch.setattr("resnet_paper.study.publish.evaluate", lambda *_: (0.0, next(errors)))
     _, said = compact(build("resnet-8"), IMAGES, NORMALISE)
-    assert said["weights"] == chosen
+    assert said.weights == chosen
 
 
 def test_weights_go_along_up_to_110_layers(record_run: RecordRun) -> None:
     depths = [
-        layers for layers in (8, 110, 116) if goes_with_weights(record_run(f"plain-{layers}"))
+        layers for layers in (8, 110, 116) if publishes_weights(record_run(f"plain-{layers}"))
     ]
     assert depths == [8, 110]
 
@@ -93,26 +92,26 @@ def test_weights_go_along_up_to_110_layers(record_run: RecordRun) -> None:
 def test_what_goes_without_weights(
     network: str, seed: int, diverged: int | None, record_run: RecordRun, tmp_path: Path
 ) -> None:
-    run = record_run(network, seed, weights=nn.Linear(1, 1), diverged=diverged)
-    published = publish(run, tmp_path / "to", IMAGES, NORMALISE)
-    assert not published.weights_file.exists()
-    assert published.finished_record()["sha256"].keys() == {"curve.csv", "run.json"}
+    result = record_run(network, seed, weights=nn.Linear(1, 1), diverged=diverged)
+    published = publish(result, tmp_path / "to", IMAGES, NORMALISE)
+    assert not published.run.weights_file.exists()
+    assert published.record.sha256.keys() == {"curve.csv", "run.json"}
 
 
 def test_a_published_run_is_not_overwritten(record_run: RecordRun) -> None:
-    run = record_run("resnet-1202")
+    result = record_run("resnet-1202")
     with pytest.raises(UserError, match="has a run already: it is not overwritten"):
-        publish(run, run.root, IMAGES, NORMALISE)
+        publish(result, result.run.root, IMAGES, NORMALISE)
 
 
-def test_an_interrupted_copy_is_no_run_and_is_written_anew(
+def test_an_interrupted_copy_is_no_run_and_is_written_again(
     record_run: RecordRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = record_run("resnet-8", weights=build("resnet-8"))
+    result = record_run("resnet-8", weights=build("resnet-8"))
     with monkeypatch.context() as patch:
         patch.setattr(Run, "write_record", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            publish(run, tmp_path / "to", IMAGES, NORMALISE)
-    published = publish(run, tmp_path / "to", IMAGES, NORMALISE)
-    assert published.finished
-    assert published.content("weights.pt")
+            publish(result, tmp_path / "to", IMAGES, NORMALISE)
+    published = publish(result, tmp_path / "to", IMAGES, NORMALISE)
+    assert published.record.finished
+    assert published.weights()

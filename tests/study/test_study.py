@@ -1,34 +1,29 @@
 """A set of runs: trained by turns or one after another, the same; none trained twice."""
 
+import io
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import click
-import pandas as pd
 import pytest
 import torch
+from tqdm import tqdm
 
 from resnet_paper.errors import UserError
-from resnet_paper.runs.recipe import SETTINGS, Recipe
-from resnet_paper.runs.run import Run
-from resnet_paper.study import study
+from resnet_paper.runs.recipe import PAPER, Recipe
+from resnet_paper.runs.run import Result, Run
+from resnet_paper.study import scheduler
+from resnet_paper.study.duration import duration
+from resnet_paper.study.scheduler import Cost, Plan
 from resnet_paper.study.study import Study
-
-
-@pytest.fixture
-def small(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Settings called "small"."""
-    monkeypatch.setitem(SETTINGS, "small", recipe)
+from resnet_paper.training.data import Dataset
+from tests.training.trained import CPU, assert_same_result, complete, interrupted
 
 
 def small_study(root: Path, **options: int) -> Study:
     return replace(Study("small", root, precision="float32", device="cpu"), **options)
-
-
-def weights(run: Run) -> list[torch.Tensor]:
-    return list(torch.load(run.weights_file, weights_only=True).values())
 
 
 @pytest.mark.usefixtures("small")
@@ -37,12 +32,10 @@ def test_runs_by_turns_equal_runs_one_after_another(tmp_path: Path) -> None:
     alone, together = small_study(tmp_path / "a"), small_study(tmp_path / "b", concurrent=3)
     for one in (alone, together):
         one.complete(replace(one, seeds=2).runs_of(networks))
-    assert len(alone.recorded()) == 4
-    for run, other in zip(alone.recorded(), together.recorded(), strict=True):
-        assert (run.network, run.seed) == (other.network, other.seed)
-        curves = [r.curve().drop(columns="seconds") for r in (run, other)]
-        pd.testing.assert_frame_equal(*curves, check_exact=True)
-        assert all(map(torch.equal, weights(run), weights(other)))
+    assert len(alone.results()) == 4
+    for one, other in zip(alone.results(), together.results(), strict=True):
+        assert (one.network, one.seed) == (other.network, other.seed)
+        assert_same_result(one.run, other.run)
 
 
 @pytest.mark.usefixtures("small")
@@ -56,11 +49,11 @@ def test_a_run_held_by_another_process_is_left_to_it_and_the_others_are_trained(
         pytest.raises(UserError, match="resnet-8 seed 0: still being trained"),
     ):
         one.complete(runs)
-    assert one.recorded() == [runs[1]]
+    assert [result.run for result in one.results()] == [runs[1]]
 
 
 @pytest.mark.usefixtures("small")
-def test_a_run_that_cannot_go_on_is_said_before_any_is_trained(tmp_path: Path) -> None:
+def test_a_run_that_cannot_be_resumed_is_said_before_any_is_trained(tmp_path: Path) -> None:
     one = small_study(tmp_path)
     runs = one.runs_of(["resnet-8", "plain-8"])
     runs[1].directory.mkdir(parents=True)
@@ -71,15 +64,34 @@ def test_a_run_that_cannot_go_on_is_said_before_any_is_trained(tmp_path: Path) -
 
 
 @pytest.mark.usefixtures("small")
-def test_a_run_that_another_process_has_finished_meanwhile_is_not_missed(
+def test_a_run_whose_holder_has_stopped_is_trained_after_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Held when its turn comes, free when the others have been trained."""
+    one = small_study(tmp_path)
+    runs = one.runs_of(["resnet-8", "plain-8"])
+    holder = ExitStack()
+    holder.enter_context(runs[0].locked())
+    report = scheduler.report
+    monkeypatch.setattr(
+        scheduler, "report", lambda *arguments: (holder.close(), report(*arguments))
+    )
+    one.complete(runs)
+    assert all(run.finished for run in runs)
+
+
+@pytest.mark.usefixtures("small")
+def test_a_run_that_another_process_has_finished_meanwhile_is_not_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: Recipe, dataset: Dataset
 ) -> None:
     one = small_study(tmp_path)
     runs = one.runs_of(["resnet-8"])
-    one.complete(runs)
-    finished = iter([False, True, True])
-    monkeypatch.setattr(Run, "finished_by", lambda *_: next(finished))
-    monkeypatch.setattr(Study, "train", lambda *_: runs)
+
+    def finished_by_another(*_: object) -> list[Run]:
+        complete(runs[0], recipe, dataset)
+        return runs
+
+    monkeypatch.setattr(scheduler, "train_by_turns", finished_by_another)
     one.complete(runs)
 
 
@@ -88,10 +100,64 @@ def test_a_full_gpu_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     def full(*_: object) -> None:
         raise torch.OutOfMemoryError
 
-    monkeypatch.setattr(Study, "train", full)
+    monkeypatch.setattr(scheduler, "train_by_turns", full)
     one = small_study(tmp_path)
     with pytest.raises(UserError, match="memory is full"):
         one.complete(one.runs_of(["resnet-8"]))
+
+
+@pytest.mark.usefixtures("small")
+def test_a_finished_run_in_another_precision_is_refused_before_anything_is_trained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], recipe: Recipe, dataset: Dataset
+) -> None:
+    wanted = replace(small_study(tmp_path), precision="bfloat16")
+    runs = wanted.runs_of(["resnet-8", "plain-8"])
+    complete(runs[0], recipe, dataset)
+    with pytest.raises(UserError, match="resnet-8 seed 0 is finished already, in float32: to"):
+        wanted.complete(runs)
+    assert not runs[1].directory.exists()
+    assert len(wanted.results_to_draw()) == 1
+    assert "resnet-8 seed 0 is finished already, in float32" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("small")
+def test_the_plan_counts_what_is_left_with_the_threads_of_the_run(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    recipe: Recipe,
+    dataset: Dataset,
+) -> None:
+    two = replace(CPU, threads=2)
+    runs = small_study(tmp_path).runs_of(["resnet-8", "plain-8"])
+    interrupted(runs[0], recipe, dataset, 9, two)
+    seconds = {2: 1_000.0, 1: 3_000.0}
+    monkeypatch.setattr(
+        scheduler, "measure_cost", lambda _, __, ___, own: Cost(seconds[own.threads], 0)
+    )
+    monkeypatch.setattr(scheduler, "with_measuring", lambda _: 1.0)
+    points = {run: scheduler.resume_point(run, recipe, CPU) for run in runs}
+    plan = Plan.of(runs, points, recipe, dataset, CPU, 0)
+    assert plan.seconds == {runs[0]: 3 * 1_000.0, runs[1]: 12 * 3_000.0}
+    assert "from iteration 9" in capsys.readouterr().out
+
+
+def test_a_bar_begins_where_the_run_is_resumed_and_is_filled_by_any_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Time left is then that of the iterations to come, at the pace of this sitting."""
+    monkeypatch.setattr(
+        scheduler, "tqdm", lambda **more: tqdm(**{**more, "file": io.StringIO(), "disable": False})
+    )
+    run = Run(Path("runs"), "paper", "resnet-20", 0)
+    with scheduler.Bars(PAPER) as bars:
+        bars.show(run, 50_000)
+        bar = bars.bars[run]
+        assert (bar.initial, bar.n, bar.total) == (50_000, 50_000, 64_000)
+        bars.show(run, 50_100)
+        assert bar.n == 50_100
+        bars.fill(run)
+        assert bar.n == 64_000
 
 
 @pytest.mark.usefixtures("small")
@@ -105,7 +171,7 @@ def test_a_stop_leaves_checkpoints_of_all_that_were_in_training(
             self.looks += 1
             return self.looks > 4
 
-    monkeypatch.setattr(study, "stop_request", lambda: nullcontext(Stop()))
+    monkeypatch.setattr(scheduler, "stop_request", lambda: nullcontext(Stop()))
     one = small_study(tmp_path, concurrent=2)
     runs = one.runs_of(["resnet-8", "plain-8"])
     with pytest.raises(click.exceptions.Exit) as caught:
@@ -115,14 +181,13 @@ def test_a_stop_leaves_checkpoints_of_all_that_were_in_training(
 
 
 def test_what_is_recorded_by_another_recipe_is_not_drawn(
-    record_run: Callable[..., Run],
+    record_run: Callable[..., Result],
 ) -> None:
-    run = record_run("resnet-20", settings="tiny")
-    record = run.record()
-    record["recipe"]["momentum"] = 0.5
-    run.write_record(record)
+    result = record_run("resnet-20", settings="tiny")
+    recipe = {**result.content["recipe"], "momentum": 0.5}
+    result.run.write_record({**result.content, "recipe": recipe})
     with pytest.raises(UserError, match=r"momentum 0\.5, not 0\.9"):
-        Study("tiny", run.root).recorded()
+        Study("tiny", result.run.root).results()
 
 
 @pytest.mark.parametrize(
@@ -130,12 +195,9 @@ def test_what_is_recorded_by_another_recipe_is_not_drawn(
     [(3.4, "3 s"), (89, "89 s"), (100, "2 min"), (3_590, "1 h 00 min"), (6_720, "1 h 52 min")],
 )
 def test_duration_in_words(seconds: float, words: str) -> None:
-    assert study.duration(seconds) == words
+    assert duration(seconds) == words
 
 
-def test_cost_counts_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two tests, a training error and 64 batches of statistics every 1,000 iterations."""
-    monkeypatch.setattr("resnet_paper.training.loop.seconds_per_iteration", lambda *_: 0.1)
-    seconds = Study().cost("resnet-20", None, None)
+def test_measuring_counts_two_tests_a_training_error_and_the_statistics() -> None:
     evaluated = 10_000 + 10_000 + 10_000 + 64 * 128
-    assert seconds == pytest.approx(6_400 * (1 + evaluated / (3 * 128_000)))
+    assert scheduler.with_measuring(PAPER) == pytest.approx(1 + evaluated / (3 * 128_000))

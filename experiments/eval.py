@@ -1,0 +1,50 @@
+"""Test error of recorded weights, or of any: `make eval WEIGHTS=FILE NETWORK=resnet-20`."""
+
+from pathlib import Path
+
+import click
+
+from resnet_paper.errors import UserError
+from resnet_paper.networks.build import load_weights, require_cifar10
+from resnet_paper.responses import refuse_weights_of_another
+from resnet_paper.study.evaluate import evaluate, normalisation, recorded_normalisation
+from resnet_paper.study.options import NetworkName, options
+from resnet_paper.study.study import Study
+from resnet_paper.training import data
+
+
+@click.command()
+@options
+@click.option("--weights", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--network", type=NetworkName(), help="The network that --weights are of.")
+@click.option("--normalisation", "named", help="Of the images that --weights were trained on.")
+def main(study: Study, weights: Path | None, network: str | None, named: str | None) -> None:
+    """Evaluate the weights that are recorded, or a file of weights, on the test images."""
+    if weights is None:
+        files = [each.run.weights_file for each in study.results(network and [network])]
+        todo = [(file, file.parents[1].name) for file in files if file.exists()]
+    elif network is None:
+        raise UserError(f"of which network is {weights}? Say so by NETWORK (--network)")
+    else:
+        todo = [(weights, network)]
+    if not todo:
+        raise UserError(f"no weights are recorded in {study.root / study.settings}")
+    dataset = data.load(study.recipe, study.data_dir)
+    for file, name in todo:
+        require_cifar10(name)
+        refuse_weights_of_another(name, file)
+        of_run = study.recipe.normalisation if weights is None else recorded_normalisation(file)
+        chosen = named or of_run
+        if chosen is None:
+            raise UserError(
+                f"how were the images normalised that {file} was trained on? Say so by "
+                "NORMALISATION (--normalisation): 'per-pixel mean', 'channels', "
+                "'imagenet channels', or numbers"
+            )
+        built = load_weights(name, file.read_bytes(), str(file))
+        loss, error = evaluate(built, dataset.test, normalisation(chosen, dataset.train))
+        click.echo(f"{name}, {file}: test error {error:.2f}%, loss {loss:.4f} (by {chosen})")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,9 @@
+"""Seconds in words."""
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: "50 s", "12 min", "1 h 52 min"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"

@@ -1,0 +1,67 @@
+"""The test error and loss of a network, in float32 on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from resnet_paper.errors import UserError
+from resnet_paper.runs.recipe import CHANNELS, PAPER, Channels
+from resnet_paper.runs.run import Run
+from resnet_paper.training.data import EVALUATION_BATCH, Images, Normalisation
+
+
+@torch.no_grad()
+def evaluate(
+    network: nn.Module, images: Images, normalise: Callable[[Tensor], Tensor]
+) -> tuple[float, float]:
+    """Mean loss (nats) and error (%), in test mode; normalise: bytes (N, 3, H, W) -> floats."""
+    network.eval()
+    loss, wrong = 0.0, 0
+    for start in range(0, len(images), EVALUATION_BATCH):
+        batch = images[start : start + EVALUATION_BATCH]
+        logits = network(normalise(batch.pixels))
+        loss += F.cross_entropy(logits, batch.labels, reduction="sum").item()
+        wrong += int((logits.argmax(1) != batch.labels).sum())
+    return loss / len(images), round(100 * wrong / len(images), 4)
+
+
+def normalisation(text: str, train: Images) -> Normalisation:
+    """A normalisation by name, or by numbers: "MEAN,MEAN,MEAN/STD,STD,STD", pixels in [0, 1].
+
+    Raises UserError for anything else, naming what there is.
+    """
+    names = (PAPER.normalisation, *CHANNELS)
+    if text in names:
+        return Normalisation.of(train, text)
+    try:
+        means, stds = (tuple(map(float, part.split(","))) for part in text.split("/"))
+        return Normalisation.of_channels(channels(means), channels(stds))
+    except ValueError:
+        raise UserError(
+            f"{text!r} is no normalisation: use {', '.join(map(repr, names))}, or numbers of "
+            "pixels in [0, 1] as in 0.49,0.48,0.45/0.25,0.24,0.26"
+        ) from None
+
+
+def channels(numbers: tuple[float, ...]) -> Channels:
+    """Three numbers; ValueError if they are not three."""
+    red, green, blue = numbers
+    return red, green, blue
+
+
+def recorded_normalisation(weights: Path) -> str | None:
+    """The normalisation of the run that weights lie beside, None where there is none."""
+    try:
+        root, settings, network, seed = (
+            weights.resolve().parents[3],
+            *weights.resolve().parts[-4:-1],
+        )
+        record = Run(root, settings, network, int(seed.removeprefix("seed-"))).record()
+    except (IndexError, ValueError):
+        return None
+    return record.recipe.normalisation if record else None

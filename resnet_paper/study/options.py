@@ -1,0 +1,160 @@
+"""The click options that the commands share; their defaults are Study's."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import click
+
+from resnet_paper.networks import names
+from resnet_paper.runs.recipe import SETTINGS
+from resnet_paper.study.study import Study
+
+DEVICES = ("auto", "cpu", "cuda")
+PRECISIONS = ("auto", "bfloat16", "tf32", "float32")
+ALIASES = {"gpu": "cuda", "bf16": "bfloat16", "fp32": "float32"}
+
+
+class Word(click.ParamType):
+    """One of some words, in any case, or an alias of one; a near miss is answered with it."""
+
+    name = "word"
+
+    def __init__(self, words: Collection[str], aliases: Mapping[str, str] = ALIASES) -> None:
+        self.words, self.aliases = words, aliases
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        word = self.aliases.get(value.lower(), value.lower())
+        if word in self.words:
+            return word
+        near = difflib.get_close_matches(word, self.words, n=1)
+        question = f": did you mean {near[0]!r}?" if near else ""
+        return self.fail(f"{value!r} is none of {', '.join(self.words)}{question}", param, ctx)
+
+
+class Count(click.ParamType):
+    """A positive number: how many seeds, not which."""
+
+    name = "count"
+
+    def convert(
+        self, value: str | int, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        if str(value).isdecimal() and int(value) > 0:
+            return int(value)
+        return self.fail(
+            f"{value!r} is not a number of seeds: SEEDS=3 trains seeds 0, 1 and 2 of each network",
+            param,
+            ctx,
+        )
+
+
+class NetworkName(click.ParamType):
+    """A network's name in any spelling: "resnet-20", "ResNet20"; "" is none."""
+
+    name = "network"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        network = names.canonical(value)
+        if network:
+            names.parse(network)
+        return network
+
+
+FOLDER = click.Path(path_type=Path)
+DEFAULTS = {field.name: field.default for field in fields(Study)}
+
+
+def root_of_runs(_: click.Context, __: click.Parameter, root: Path) -> Path:
+    """An option's callback: a directory of runs, which need not exist."""
+    if root.exists() and not root.is_dir():
+        raise click.BadParameter(f"{root} is a file, not a directory of runs")
+    if next(root.glob("seed-*"), None) or next(root.glob("*/seed-*/run.json"), None):
+        raise click.BadParameter(
+            f"{root} is inside a directory of runs (RUNS/settings/network/seed-0): name the "
+            "directory that has the settings' names in it"
+        )
+    return root
+
+
+def data_directory(_: click.Context, __: click.Parameter, folder: Path) -> Path:
+    """An option's callback: the directory that CIFAR-10's own is in."""
+    if folder.name == "cifar-10-batches-py" and folder.is_dir():
+        raise click.BadParameter(f"{folder} is CIFAR-10 itself: name the directory that it is in")
+    return folder
+
+
+def options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say which runs, where and how; the command gets them as a Study."""
+
+    @click.option("--settings", type=Word(SETTINGS), default=Study.settings)
+    @click.option(
+        "--runs",
+        "root",
+        type=FOLDER,
+        default=Study.root,
+        callback=root_of_runs,
+        show_default=True,
+    )
+    @click.option(
+        "--data-dir",
+        type=FOLDER,
+        default=Study.data_dir,
+        callback=data_directory,
+        show_default=True,
+    )
+    @click.option("--device", type=Word(DEVICES), default=Study.device, show_default=True)
+    @click.option("--precision", type=Word(PRECISIONS), default=Study.precision, show_default=True)
+    @functools.wraps(command)
+    def with_study(**arguments: Any) -> None:
+        study = Study(**{name: arguments.pop(name) for name in DEFAULTS if name in arguments})
+        command(study, **arguments)
+
+    return with_study
+
+
+def set_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of a set of runs, to stand above `options`."""
+    for option in (
+        click.option("--seeds", type=Count(), default=Study.seeds, help="How many of each."),
+        click.option("--draw-only", is_flag=True, help="Train nothing; draw all that is recorded."),
+        click.option(
+            "--concurrent",
+            type=click.IntRange(min=0),
+            default=Study.concurrent,
+            help="At once; 0: automatic.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def checked_depth(layers: int) -> int:
+    """The same number if it is a depth of section 4.2's nets, 6n+2; click.BadParameter if not."""
+    nearest = names.nearest_depths(layers)
+    if layers not in nearest:
+        near = " or ".join(map(str, nearest))
+        raise click.BadParameter(f"{layers} is not 6n+2: the nearest are {near}")
+    return layers
+
+
+def depth(_: click.Context, __: click.Parameter, layers: int) -> int:
+    """An option's callback: one depth of section 4.2's nets."""
+    return checked_depth(layers)
+
+
+def depths(kind: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """An option's callback: the networks of a kind by their depths, "20 32" or "20,32"."""
+
+    def networks(_: click.Context, __: click.Parameter, text: str) -> list[str]:
+        words = text.replace(",", " ").split()
+        if not all(word.isdecimal() for word in words):
+            raise click.BadParameter(f"{text!r} is not a list of depths like '20 32'")
+        return list(dict.fromkeys(f"{kind}-{checked_depth(int(word))}" for word in words))
+
+    return networks

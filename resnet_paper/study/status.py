@@ -1,0 +1,82 @@
+"""Where each run of a study stands."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from resnet_paper.errors import UserError
+from resnet_paper.runs.record import COLUMNS
+from resnet_paper.runs.run import Run
+from resnet_paper.study.duration import duration
+from resnet_paper.study.study import Study
+
+FINISHED, UNDER_WAY, STOPPED, MISSING = "finished", "under way", "stopped", "missing"
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a run has come by its last measurement; seconds_left: at its pace so far."""
+
+    run: Run
+    state: str
+    iteration: int = 0
+    iterations: int = 0
+    test_error: float | None = None
+    seconds_left: float | None = None
+
+    def __str__(self) -> str:
+        said = f"{self.run}: {self.state}"
+        if self.state in (UNDER_WAY, STOPPED):
+            said += f" at {100 * self.iteration / self.iterations:.0f}%"
+        if self.test_error is not None:
+            said += f", test error {self.test_error:.2f}%"
+        if self.seconds_left is not None:
+            said += f", about {duration(self.seconds_left)} left"
+        return said
+
+
+def status(study: Study, runs: Sequence[Run]) -> list[Status]:
+    """The wanted runs of a study and whatever else is recorded or was begun, in this order."""
+    found = {*runs, *begun(study)}
+    return [status_of(run, study) for run in [*runs, *sorted(found - {*runs})]]
+
+
+def begun(study: Study) -> list[Run]:
+    """The runs that have a directory."""
+    return [
+        study.run(path.parent.name, int(path.name.removeprefix("seed-")))
+        for path in (study.root / study.settings).glob("*/seed-*")
+        if path.name.removeprefix("seed-").isdecimal()
+    ]
+
+
+def status_of(run: Run, study: Study) -> Status:
+    """Where a run stands, read from its run.json and curve.csv alone."""
+    total = study.recipe.iterations
+    record = run.record()
+    if record is None:
+        return Status(run, MISSING)
+    if record.finished:
+        return Status(run, FINISHED, total, total, record.test_error)
+    state = UNDER_WAY if run.in_use else STOPPED
+    row = last_row(run)
+    if row is None:
+        return Status(run, state, 0, total)
+    iteration, seconds = int(row["iteration"]), float(row["seconds"])
+    left = seconds * (total - iteration) / iteration
+    return Status(run, state, iteration, total, float(row["test_error"]), left)
+
+
+def last_row(run: Run) -> dict[str, str] | None:
+    """The last row of an unfinished run's curve.csv; UserError if that is no curve."""
+    path = run.directory / "curve.csv"
+    try:
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+    except FileNotFoundError:
+        return None
+    if rows and tuple(rows[-1]) != COLUMNS:
+        raise UserError(f"{path} is not the curve that a run left")
+    return rows[-1] if rows else None

@@ -1,0 +1,72 @@
+"""Weights are evaluated on images normalised as those that they were trained on."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from click.testing import CliRunner
+
+from experiments import eval as script
+from resnet_paper.errors import UserError
+from resnet_paper.networks.build import build
+from resnet_paper.runs.run import Result
+from resnet_paper.study.evaluate import evaluate, normalisation, recorded_normalisation
+from resnet_paper.training import data
+from resnet_paper.training.data import Normalisation
+
+
+def test_loss_and_error_are_means_over_all_images() -> None:
+    network, images = build("resnet-8", seed=1), data.synthetic(260, seed=0)  # two batches
+    normalise = Normalisation.of(images)
+    loss, error = evaluate(network, images, normalise)
+    with torch.no_grad():
+        logits = network.eval()(normalise(images.pixels))
+    assert loss == pytest.approx(F.cross_entropy(logits, images.labels).item(), rel=1e-5)
+    assert error == pytest.approx(100 * (logits.argmax(1) != images.labels).float().mean().item())
+
+
+@pytest.mark.parametrize(
+    ("text", "mean", "std"),
+    [
+        ("channels", 0.4914, 0.2470),
+        ("imagenet channels", 0.485, 0.229),
+        ("0.1,0.2,0.3/0.4,0.5,0.6", 0.1, 0.4),
+    ],
+)
+def test_normalisations_by_name_and_by_numbers(text: str, mean: float, std: float) -> None:
+    found = normalisation(text, data.synthetic(4, seed=0))
+    assert found.mean.shape == found.std.shape == (3, 1, 1)
+    assert (found.mean[0].item(), found.std[0].item()) == pytest.approx((mean, std))
+
+
+@pytest.mark.parametrize("text", ["imagenet", "0.1/0.2", "1,2,3", "a,b,c/1,2,3"])
+def test_another_normalisation_is_one_line(text: str) -> None:
+    with pytest.raises(UserError, match="is no normalisation: use 'per-pixel mean'"):
+        normalisation(text, data.synthetic(4, seed=0))
+
+
+def test_the_normalisation_of_a_runs_weights_is_the_runs(
+    record_run: Callable[..., Result], tmp_path: Path
+) -> None:
+    of_epochs = record_run("resnet-18", settings="10-epochs")
+    assert recorded_normalisation(of_epochs.run.weights_file) == "channels"
+    assert recorded_normalisation(tmp_path / "weights.pt") is None
+
+
+def test_weights_of_ones_own_are_evaluated_and_the_normalisation_is_printed(
+    tmp_path: Path,
+) -> None:
+    weights = tmp_path / "mine.pt"
+    torch.save({"state_dict": build("resnet-8").state_dict()}, weights)
+    arguments = ["--settings", "demo", "--weights", str(weights)]
+    asked = CliRunner().invoke(script.main, arguments)
+    assert (asked.exit_code, "of which network" in asked.stderr) == (1, True)
+    arguments += ["--network", "ResNet8"]
+    asked = CliRunner().invoke(script.main, arguments)
+    assert (asked.exit_code, "how were the images normalised" in asked.stderr) == (1, True)
+    answer = CliRunner().invoke(script.main, [*arguments, "--normalisation", "channels"])
+    assert answer.exit_code == 0, answer.output
+    assert answer.output.startswith(f"resnet-8, {weights}: test error ")
+    assert answer.output.endswith("(by channels)\n")

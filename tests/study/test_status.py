@@ -1,0 +1,39 @@
+"""The status of a study is read from its files, and says what is held by a process."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from resnet_paper.runs.recipe import Recipe
+from resnet_paper.runs.run import Result
+from resnet_paper.study.status import FINISHED, MISSING, STOPPED, UNDER_WAY, status
+from resnet_paper.study.study import Study
+from resnet_paper.training.data import Dataset
+from tests.training.trained import interrupted
+
+
+@pytest.mark.usefixtures("small")
+def test_a_run_is_missing_stopped_under_way_or_finished(
+    tmp_path: Path, recipe: Recipe, dataset: Dataset
+) -> None:
+    study = Study("small", tmp_path)
+    wanted = study.runs_of(["plain-8", "resnet-8"])
+    assert [each.state for each in status(study, wanted)] == [MISSING, MISSING]
+    interrupted(wanted[0], recipe, dataset, at=7)
+    stopped, _ = status(study, wanted)
+    assert (stopped.state, stopped.iteration, stopped.iterations) == (STOPPED, 4, 12)
+    assert stopped.seconds_left is not None
+    assert str(stopped).startswith("plain-8 seed 0: stopped at 33%, test error ")
+    with wanted[0].locked():
+        assert status(study, wanted)[0].state == UNDER_WAY
+
+
+def test_finished_runs_that_were_not_asked_for_are_named_too(
+    record_run: Callable[..., Result],
+) -> None:
+    result = record_run("resnet-26", seed=3, error=7.5)
+    study = Study(root=result.run.root)
+    asked, found = status(study, study.runs_of(["resnet-20"]))
+    assert (asked.state, found.run, found.state) == (MISSING, result.run, FINISHED)
+    assert str(found) == "resnet-26 seed 3: finished, test error 7.50%"
