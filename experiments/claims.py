@@ -2,16 +2,26 @@
 
 import click
 
-from resnet_paper.results import tables, verdicts
-from resnet_paper.study import study
+from resnet_paper.results.tables import save
+from resnet_paper.results.verdicts import claims_table
+from resnet_paper.study.options import options
+from resnet_paper.study.study import Study
 
 
 @click.command()
-@study.options
-def main(study: study.Study) -> None:
+@options
+def main(study: Study) -> None:
     """Say of each claim of section 4.2 whether it holds; trains nothing."""
-    table = verdicts.check(study.to_draw())
-    click.echo(tables.save(study.output / "claims", table, table, study.caveat))
+    draw(study)
+
+
+def draw(study: Study) -> None:
+    """The verdict on each claim."""
+    table = claims_table(study.results_to_draw(), study.recipe, study.note)
+    save(table, study.output)
+    for verdict, claim in zip(table.text["verdict"], table.text["claim"], strict=True):
+        click.echo(f"{verdict}: {claim}")
+    click.echo(f"Numbers: {study.output / table.name}.md")
 
 
 if __name__ == "__main__":

@@ -5,22 +5,33 @@ import click
 from resnet_paper.errors import UserError
 from resnet_paper.results import figures, tables
 from resnet_paper.runs.recipe import COMPARED
-from resnet_paper.study import study
+from resnet_paper.study.options import options, set_options
+from resnet_paper.study.study import Study
 
 
-@click.command()
-@study.set_options
-@study.options
-def main(study: study.Study) -> None:
+@click.command(context_settings={"default_map": {"settings": "100-epochs"}})
+@set_options
+@options
+def main(study: Study) -> None:
     """Train what is missing of a comparison, then tabulate it and draw its curves."""
     if study.settings not in COMPARED:
         raise UserError(f"{study.settings!r} compares nothing: use {', '.join(COMPARED)}")
+    study.complete(study.runs_of(COMPARED[study.settings]))
+    draw(study)
+
+
+def draw(study: Study) -> None:
+    """The networks of a comparison side by side, a row and a curve a run."""
     networks = COMPARED[study.settings]
-    study.complete(study.runs_of(networks))
-    runs = [run for network in networks for run in study.to_draw([network])]
-    click.echo(tables.save_comparison(runs, study.settings, study.output, study.caveat))
-    figure = figures.comparison(runs, study.settings, study.caveat)
-    figures.save(figure, study.output / "comparison")
+    results = sorted(
+        study.results_to_draw(networks), key=lambda each: (networks.index(each.network), each.seed)
+    )
+    table = tables.comparison(results, study.settings, study.note)
+    click.echo(table.markdown())
+    click.echo(" ".join(map(str, tables.save(table, study.output))))
+    figure = figures.comparison(results, study.recipe)
+    paths = figures.save(figure, study.output / "comparison")
+    click.echo(" ".join(map(str, paths)) or "comparison: nothing is recorded yet")
 
 
 if __name__ == "__main__":

@@ -5,43 +5,58 @@ import click
 from resnet_paper.errors import UserError
 from resnet_paper.paper import facts
 from resnet_paper.results import figures, tables
+from resnet_paper.results.curves import PRECISE
+from resnet_paper.results.panels import has_paper_length
 from resnet_paper.runs.recipe import PAPER
-from resnet_paper.study import study
+from resnet_paper.study.options import NetworkName, depths, options, set_options
+from resnet_paper.study.study import Study
 
 DEFAULT_NETWORK = "resnet-20"
 
 
 @click.command()
-@study.set_options
-@study.options
-@click.option("--depths", default=facts.RESNET_DEPTHS, callback=study.depths("resnet"))
-@click.option("--plain-depths", default=facts.PLAIN_DEPTHS, callback=study.depths("plain"))
+@set_options
+@options
+@click.option("--depths", "resnets", default=facts.RESNET_DEPTHS, callback=depths("resnet"))
+@click.option("--plain-depths", "plain", default=facts.PLAIN_DEPTHS, callback=depths("plain"))
 @click.option(
-    "--network", default=DEFAULT_NETWORK, help="The net whose moving and precise BN are compared."
+    "--network",
+    type=NetworkName(),
+    default=DEFAULT_NETWORK,
+    help="The net whose moving and precise BN are compared.",
 )
-def main(study: study.Study, depths: list[str], plain_depths: list[str], network: str) -> None:
-    """Train the plain and residual nets that are missing, then draw the paper's Figure 6.
+def main(study: Study, resnets: list[str], plain: list[str], network: str) -> None:
+    """Train the plain and residual nets that are missing, then draw the paper's Figure 6."""
+    check_network(study, network, plain + resnets)
+    study.complete(study.runs_of(plain + resnets))
+    draw(study, network)
 
-    Also with precise BN, with the paper's curves behind ours, and how far ours are from them.
-    """
-    trained = [] if study.draw_only else plain_depths + depths
-    if network not in {DEFAULT_NETWORK, *trained} and not study.has_begun(network):
+
+def check_network(study: Study, network: str, trained: list[str]) -> None:
+    """UserError unless the net whose precise BN is drawn is recorded or will be trained."""
+    known = {DEFAULT_NETWORK, *([] if study.draw_only else trained)}
+    if network not in known and not study.has_begun(network):
         raise UserError(
             f"{network} is neither recorded in {study.root} nor trained for this figure"
         )
-    study.complete(study.runs_of(plain_depths + depths))
-    runs = study.to_draw()
-    of_study = {"settings": study.settings, "caveat": study.caveat}
-    figures.save(figures.figure6(runs, **of_study), study.output / "figure6")
-    as_long = study.recipe.iterations == PAPER.iterations
-    precise = figures.figure6(runs, **of_study, test=figures.PRECISE, beside_paper=as_long)
-    figures.save(precise, study.output / "figure6_precise")
-    panel = figures.precise_bn(runs, network, **of_study)
-    figures.save(panel, study.output / "precise_bn")
-    if as_long:
-        beside = figures.figure6(runs, **of_study, beside_paper=True)
-        figures.save(beside, study.output / "figure6_paper")
-        click.echo(tables.save_distances(runs, study.output, study.caveat))
+
+
+def draw(study: Study, network: str = DEFAULT_NETWORK) -> None:
+    """Figure 6 as in the paper, with precise BN, with the paper's curves; distances to these."""
+    results, recipe = study.results_to_draw(), study.recipe
+    drawn = {
+        "figure6": figures.figure6(results, recipe),
+        "figure6_precise": figures.figure6(results, recipe, test=PRECISE, with_paper=True),
+        "precise_bn": figures.precise_bn(results, network, recipe),
+    }
+    if has_paper_length(recipe):
+        drawn["figure6_paper"] = figures.figure6(results, recipe, with_paper=True)
+    for name, figure in drawn.items():
+        paths = figures.save(figure, study.output / name)
+        click.echo(" ".join(map(str, paths)) or f"{name}: nothing is recorded yet")
+    if recipe == PAPER:
+        paths = tables.save(tables.distances(results, study.note), study.output)
+        click.echo(" ".join(map(str, paths)))
 
 
 if __name__ == "__main__":

@@ -4,23 +4,31 @@ import click
 
 from resnet_paper.paper import facts
 from resnet_paper.results import figures, tables
-from resnet_paper.study import study
+from resnet_paper.study.options import options, set_options
+from resnet_paper.study.study import Study
 
 
 @click.command()
-@study.set_options
-@study.options
-def main(study: study.Study) -> None:
+@set_options
+@options
+def main(study: Study) -> None:
     """Train Figure 7's networks that are missing, measure their responses, draw the figure."""
-    networks = facts.FIGURE7_NETWORKS
-    study.complete(study.runs_of(networks))
+    study.complete(study.runs_of(facts.FIGURE7_NETWORKS))
+    draw(study)
+
+
+def draw(study: Study) -> None:
+    """Figure 7 and its means, the responses that are missing measured first."""
     if not study.draw_only:
-        from resnet_paper.responses import record_missing  # torch, which drawing does not need
+        from resnet_paper.responses import record_missing  # loads torch
 
         record_missing(study)
-    runs = study.to_draw(networks)
-    figures.save(figures.figure7(runs, study.caveat), study.output / "figure7")
-    click.echo(tables.save_responses(runs, study.output, study.caveat))
+    results = study.results_to_draw(facts.FIGURE7_NETWORKS)
+    table = tables.responses(results, study.note)
+    click.echo(table.markdown())
+    paths = figures.save(figures.figure7(results, study.recipe), study.output / "figure7")
+    click.echo(" ".join(map(str, paths)) or "figure7: nothing is recorded yet")
+    click.echo(" ".join(map(str, tables.save(table, study.output))))
 
 
 if __name__ == "__main__":

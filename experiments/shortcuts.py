@@ -4,18 +4,26 @@ import click
 
 from resnet_paper.networks import names
 from resnet_paper.results import tables
-from resnet_paper.study import study
+from resnet_paper.study.options import depth, options, set_options
+from resnet_paper.study.study import Study
 
 
 @click.command()
-@study.set_options
-@study.options
-@click.option("--depth", type=int, default=20, callback=study.depth, show_default=True)
-def main(study: study.Study, depth: int) -> None:
+@set_options
+@options
+@click.option("--depth", "layers", type=int, default=20, callback=depth, show_default=True)
+def main(study: Study, layers: int) -> None:
     """Train what is missing of the three options, then tabulate them as the paper's Table 3."""
-    networks = list(names.shortcut_networks(depth).values())
-    study.complete(study.runs_of(networks))
-    click.echo(tables.save_shortcuts(study.to_draw(networks), depth, study.output, study.caveat))
+    study.complete(study.runs_of(list(names.shortcut_networks(layers).values())))
+    draw(study, layers)
+
+
+def draw(study: Study, layers: int) -> None:
+    """The three options as the paper's Table 3."""
+    networks = list(names.shortcut_networks(layers).values())
+    table = tables.shortcuts(study.results_to_draw(networks), layers, study.note)
+    click.echo(table.markdown())
+    click.echo(" ".join(map(str, tables.save(table, study.output))))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,9 @@ def main() -> None:
         for layers in facts.TABLE1_MULTIPLY_ADDS:
             network = resnets.imagenet_net(layers)
             counted[layers] = counts.parameters(network), counts.multiply_adds(network, images)
-    click.echo(tables.save_table1(counted, Path("figures")))
+    table = tables.table1(counted)
+    click.echo(table.markdown())
+    click.echo(" ".join(map(str, tables.save(table, Path("figures")))))
 
 
 if __name__ == "__main__":

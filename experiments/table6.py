@@ -4,23 +4,31 @@ import click
 
 from resnet_paper.paper import facts
 from resnet_paper.results import tables
-from resnet_paper.study import study
+from resnet_paper.study.options import depths, options, set_options
+from resnet_paper.study.study import Study
 
 
 @click.command()
-@study.set_options
-@study.options
-@click.option("--depths", "networks", default=facts.RESNET_DEPTHS, callback=study.depths("resnet"))
-def main(study: study.Study, networks: list[str]) -> None:
-    """Train the ResNets that are missing, then write the paper's Table 6 beside ours.
-
-    Beside it, of what is recorded, the plain nets in the same form, and others' reproductions.
-    """
+@set_options
+@options
+@click.option("--depths", "networks", default=facts.RESNET_DEPTHS, callback=depths("resnet"))
+def main(study: Study, networks: list[str]) -> None:
+    """Train the ResNets that are missing, then write the paper's Table 6 and ours."""
     study.complete(study.runs_of(networks))
-    runs = study.to_draw()
-    click.echo(tables.save_table6(runs, study.output, study.caveat))
-    click.echo(tables.save_plain(runs, study.output, study.caveat))
-    click.echo(tables.save_reproductions(runs, study.recipe, study.output, study.caveat))
+    draw(study)
+
+
+def draw(study: Study) -> None:
+    """Table 6, the plain nets in the same form, and others' reproductions."""
+    results = study.results_to_draw()
+    table6 = tables.table6(results, study.recipe, study.note)
+    click.echo(table6.markdown())
+    for table in (
+        table6,
+        tables.plain(results, study.recipe, study.note),
+        tables.reproductions(results, study.recipe, study.note),
+    ):
+        click.echo(" ".join(map(str, tables.save(table, study.output))))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
 """What users type: one clear line and a non-zero exit for a mistake, files for the rest."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import click
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from msgspec.structs import replace
 
 from experiments import (
     bench,
@@ -15,6 +15,7 @@ from experiments import (
     fig6,
     fig7,
     publish,
+    reproduce,
     shortcuts,
     table1,
     table6,
@@ -58,8 +59,8 @@ def run(command: click.Command, *arguments: str) -> Result:
         (publish.main, ["--runs", "myne"], 1, "no finished run in myne/paper"),
         (table6.main, ["--draw-only", "--runs", "myne"], 1, "no finished run in myne/paper"),
         (claims.main, ["--runs", "myne"], 1, "no finished run in myne/paper"),
-        (fig6.main, ["--network", "resnet20", *DEMO], 1, "resnet20 is neither recorded in exper"),
-        (all_figures.main, ["--network", "resnet20"], 1, "resnet20 is neither recorded in exper"),
+        (fig6.main, ["--network", "resnet26", *DEMO], 1, "resnet-26 is neither recorded in exper"),
+        (all_figures.main, ["--network", "resnet-26"], 1, "resnet-26 is neither recorded in exp"),
         (bench.main, ["--networks", "resnet-21"], 1, "resnet-20 or resnet-26"),
         (responses.main, ["--network", "resnet-20"], 2, "go together"),
         (responses.main, ["--network", "resnet-20", "--weights", "none"], 2, "does not exist"),
@@ -130,6 +131,20 @@ def test_the_study_end_to_end_on_synthetic_images() -> None:
     for name in ("table6", "plain", "reproductions", "claims", "figure7"):
         assert "Synthetic images" in Path(f"figures/demo/{name}.md").read_text()
     assert Path("figures/demo/figure6_precise.png").exists()
+
+
+@pytest.mark.usefixtures("small_demo")
+def test_targets_together_are_planned_once_and_each_table_is_complete(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("resnet_paper.paper.facts.FIGURE7_NETWORKS", ("resnet-8",))
+    nets = ["--precision", "float32", "--depths", "8", "--plain-depths", "8"]
+    result = run(reproduce.main, "table6", "fig6", "fig7", "claims", *DEMO, *nets)
+    assert result.exit_code == 0, result.output
+    assert result.output.count("To train") == 1
+    assert result.output.count("plain-8 seed 0: about") == 1
+    for name in ("table6.md", "plain.md", "figure6.png", "figure7.png", "claims.md"):
+        assert Path("figures/demo", name).exists(), name
 
 
 def test_own_weights_are_drawn_in_figure_7() -> None:

@@ -43,12 +43,15 @@ def test_a_variable_that_no_named_target_uses_is_refused(slip: str, uses: str) -
 
 def test_only_what_is_given_is_passed_on() -> None:
     """The defaults are those of the commands."""
-    assert make("fig7").stdout.splitlines()[-1].strip() == ".venv/bin/python experiments/fig7.py"
+    assert make("train", "NETWORK=plain-56").stdout.splitlines()[-1] == (
+        '.venv/bin/python experiments/train.py --network "plain-56"'
+    )
     line = make("table6", "DEPTHS=20 32", "SEEDS=2").stdout.splitlines()[-1]
-    assert line == '.venv/bin/python experiments/table6.py --seeds "2" --depths "20 32"'
+    assert line.endswith('reproduce.py table6 --depths "20 32" --seeds "2"')
 
 
-def test_a_variable_that_one_of_two_targets_uses_is_taken() -> None:
-    table6, fig6 = make("table6", "fig6", "PLAIN_DEPTHS=20").stdout.splitlines()[-2:]
-    assert "--plain-depths" not in table6
-    assert '--plain-depths "20"' in fig6
+def test_targets_named_together_are_one_command() -> None:
+    lines = make("table6", "fig6", "claims", "PLAIN_DEPTHS=20").stdout.splitlines()
+    commands = [line for line in lines if "experiments/" in line]
+    assert len(commands) == 1
+    assert commands[0].endswith('reproduce.py table6 fig6 claims --plain-depths "20"')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import NamedTuple
 
@@ -113,3 +114,8 @@ def title(network: str) -> str:
 def shortcut_networks(depth: int) -> dict[str, str]:
     """The residual nets of one depth by their shortcut option."""
     return {"A": f"resnet-{depth}", "B": f"resnet-{depth}-b", "C": f"resnet-{depth}-c"}
+
+
+def shortcut_depths(networks: Iterable[str]) -> list[int]:
+    """The depths at which some networks have shortcuts of option B or C."""
+    return sorted({name.depth for name in map(parse, networks) if name.option in ("B", "C")})

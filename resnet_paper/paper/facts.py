@@ -45,6 +45,7 @@ TABLE6 = (
     Result("ResNet", 110, "1.7M", 6.43, 6.61, 0.16),
     Result("ResNet", 1202, "19.4M", 7.93),
 )
+RESNET_110_RUNS = 5  # of ResNet-110's mean and std: Table 6's caption
 
 
 @cache

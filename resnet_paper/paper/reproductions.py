@@ -2,123 +2,205 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import NamedTuple
+
+from resnet_paper.paper import facts
+
+
+@dataclass(frozen=True)
+class Error:
+    """A test error (%), or the mean and the standard deviation over some runs."""
+
+    mean: float
+    std: float | None = None
+    runs: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.mean:.2f}" + ("" if self.std is None else f" ± {self.std:.2f}")
 
 
 class Reproduction(NamedTuple):
-    """Test errors (%) by network, of the last iteration or epoch as far as is said."""
+    """Errors by network, of the last iteration or epoch as far as is said.
+
+    who: the GitHub repository, of which the protocol names the file.
+    """
 
     who: str
     protocol: str
-    errors: dict[str, str]
+    errors: dict[str, Error]
 
 
 REPRODUCTIONS = (
     Reproduction(
         "akamaster/pytorch_resnet_cifar10",
-        "50,000 images, 200 epochs, one run",
+        "50,000 images, 200 epochs, one run, from its README",
         {
-            "resnet-20": "8.27",
-            "resnet-32": "7.37",
-            "resnet-44": "6.90",
-            "resnet-56": "6.61",
-            "resnet-110": "6.32",
-            "resnet-1202": "6.18",
+            "resnet-20": Error(8.27),
+            "resnet-32": Error(7.37),
+            "resnet-44": Error(6.90),
+            "resnet-56": Error(6.61),
+            "resnet-110": Error(6.32),
+            "resnet-1202": Error(6.18),
         },
     ),
     Reproduction(
         "gcr/torch-residual-networks",
-        "200 epochs, Nesterov",
+        "200 epochs, Nesterov, from its README",
         {
-            "resnet-20": "8.29",
-            "resnet-32": "7.63",
-            "resnet-44": "7.14",
-            "resnet-56": "6.94",
-            "resnet-110": "6.73",
+            "resnet-20": Error(8.29),
+            "resnet-32": Error(7.63),
+            "resnet-44": Error(7.14),
+            "resnet-56": Error(6.94),
+            "resnet-110": Error(6.73),
         },
     ),
     Reproduction(
         "nabla0001/resnet",
-        "45,000 images, 64,000 iterations, mean ± std of 5 runs",
+        "45,000 images, 64,000 iterations, mean ± std of 5 runs, from its README",
         {
-            "resnet-20": "8.51 ± 0.22",
-            "resnet-56": "7.40 ± 0.27",
-            "resnet-110": "7.14 ± 0.20",
-            "plain-20": "9.78 ± 0.13",
-            "plain-56": "12.95 ± 0.22",
+            "resnet-20": Error(8.51, 0.22, runs=5),
+            "resnet-56": Error(7.40, 0.27, runs=5),
+            "resnet-110": Error(7.14, 0.20, runs=5),
+            "plain-20": Error(9.78, 0.13, runs=5),
+            "plain-56": Error(12.95, 0.22, runs=5),
         },
     ),
     Reproduction(
         "AmroAbujabal/resnet-cifar-repro",
-        "64,000 iterations, mean ± std of 3 runs",
-        {"resnet-20": "8.39 ± 0.31", "resnet-56": "7.45 ± 0.69"},
+        "64,000 iterations, mean ± std of 3 runs, from its results.csv",
+        {"resnet-20": Error(8.39, 0.31, runs=3), "resnet-56": Error(7.45, 0.69, runs=3)},
     ),
     Reproduction(
         "a-martyn/resnet",
         "50,000 images, 164 epochs, one run, the last of results/*.csv (those of results/a, "
         "whose plain-20 ends at 10.95, seem to be without BN's moving averages)",
         {
-            "resnet-20": "8.04",
-            "resnet-32": "7.79",
-            "resnet-44": "7.51",
-            "resnet-56": "7.46",
-            "plain-20": "9.69",
-            "plain-32": "10.04",
-            "plain-44": "11.56",
-            "plain-56": "13.07",
+            "resnet-20": Error(8.04),
+            "resnet-32": Error(7.79),
+            "resnet-44": Error(7.51),
+            "resnet-56": Error(7.46),
+            "plain-20": Error(9.69),
+            "plain-32": Error(10.04),
+            "plain-44": Error(11.56),
+            "plain-56": Error(13.07),
         },
     ),
     Reproduction(
         "cityhunter0831/pytorch_resnet_cifar10",
-        "50,000 images, 64,000 iterations, one run, akamaster's code",
-        {"resnet-20": "8.01", "resnet-56": "7.43", "plain-20": "9.10", "plain-56": "14.17"},
+        "50,000 images, 64,000 iterations, one run, akamaster's code, from its "
+        "results/figures/results_table.md",
+        {
+            "resnet-20": Error(8.01),
+            "resnet-56": Error(7.43),
+            "plain-20": Error(9.10),
+            "plain-56": Error(14.17),
+        },
     ),
     Reproduction(
         "hhhhuangggg/resnet-cifar10-reproducti",
-        "50,000 images, 64,000 iterations, one run",
-        {"resnet-20": "8.23", "resnet-56": "7.13", "plain-20": "9.35", "plain-56": "12.32"},
+        "50,000 images, 64,000 iterations, one run, from its analysis/results/cifar_summary.csv",
+        {
+            "resnet-20": Error(8.23),
+            "resnet-56": Error(7.13),
+            "plain-20": Error(9.35),
+            "plain-56": Error(12.32),
+        },
     ),
     Reproduction(
         "ChenBill900703/repro-resnet20-cifar10",
-        "50,000 images, 64,000 iterations, one run, BN's averages as in Caffe",
-        {"resnet-20": "8.51", "plain-20": "9.57"},
+        "50,000 images, 64,000 iterations, one run, BN's averages as in Caffe, from its "
+        "results/final_metrics.csv",
+        {"resnet-20": Error(8.51), "plain-20": Error(9.57)},
     ),
     Reproduction(
         "surajit-13-sutradhar/resnet",
         "50,000 images, 64,000 iterations, one run, from its README, mixed float16 (plain-56, "
         "which diverged so, in float32)",
         {
-            "resnet-20": "8.24",
-            "resnet-32": "7.36",
-            "resnet-44": "7.38",
-            "resnet-56": "8.30",
-            "resnet-110": "6.96",
-            "plain-20": "9.63",
-            "plain-32": "9.92",
-            "plain-44": "10.36",
-            "plain-56": "14.22",
+            "resnet-20": Error(8.24),
+            "resnet-32": Error(7.36),
+            "resnet-44": Error(7.38),
+            "resnet-56": Error(8.30),
+            "resnet-110": Error(6.96),
+            "plain-20": Error(9.63),
+            "plain-32": Error(9.92),
+            "plain-44": Error(10.36),
+            "plain-56": Error(14.22),
         },
     ),
     Reproduction(
         "ltzhenry/COMP3314_Project_ResNet_Reproduce",
         "50,000 images, 164 epochs, one run, from its logs; not its ResNets, which have "
         "projections",
-        {"plain-20": "8.88", "plain-32": "9.55", "plain-56": "11.83"},
+        {"plain-20": Error(8.88), "plain-32": Error(9.55), "plain-56": Error(11.83)},
     ),
     Reproduction(
         "NihilDigit/hw_prcv",
-        "50,000 images, 200 epochs, one run, mean of the test batches' accuracies",
-        {"resnet-20": "8.74", "resnet-56": "6.57", "plain-20": "8.84", "plain-56": "12.77"},
+        "50,000 images, 200 epochs, one run, mean of the test batches' accuracies, from its "
+        "report/figures/resnet/repro-20251218-140032/summary.json",
+        {
+            "resnet-20": Error(8.74),
+            "resnet-56": Error(6.57),
+            "plain-20": Error(8.84),
+            "plain-56": Error(12.77),
+        },
     ),
 )
 
-# Figure 7: mean over the layers, measured as here from others' public weights.
+
+class Spread(NamedTuple):
+    """A standard deviation over runs, its degrees of freedom and where it comes from."""
+
+    std: float
+    degrees_of_freedom: int
+    source: str
+
+
+def pooled(stds: Iterable[tuple[float, int]], source: str) -> Spread:
+    """sqrt(Σ (n - 1) std² / Σ (n - 1)) over pairs (std, n); NaN where no n is above 1."""
+    several = [(std, runs - 1) for std, runs in stds if runs > 1]
+    freedom = sum(weight for _, weight in several)
+    variance = sum(weight * std**2 for std, weight in several) / freedom if freedom else math.nan
+    return Spread(math.sqrt(variance), freedom, source)
+
+
+def published_spread() -> Spread:
+    """The spread of the test error (%) over runs of 64,000 iterations, of the paper and of others.
+
+    Pooled over all networks whose standard deviation over runs is published: the paper's
+    ResNet-110 (Table 6), nabla0001's five (45,000 images, split anew in each run) and
+    AmroAbujabal's two. AmroAbujabal's are sample standard deviations, by its results.csv; of the
+    others this is assumed.
+    """
+    stds, sources = [], []
+    for result in facts.TABLE6:
+        if result.network and result.std is not None:
+            stds.append((result.std, facts.RESNET_110_RUNS))
+            sources.append("the paper (Table 6)")
+    for who, _, errors in REPRODUCTIONS:
+        own = [(error.std, error.runs) for error in errors.values() if error.std is not None]
+        stds += own
+        sources += [who] if own else []
+    return pooled(stds, ", ".join(sources))
+
+
+TEST_ERROR_SPREAD = published_spread()
+
+# Figure 7: mean over the layers, and where the numbers come from.
 MEAN_RESPONSES = {
     "plain-20": "0.84",
     "plain-56": "0.59",
     "resnet-20": "0.73 to 0.77",
     "resnet-56": "0.44 to 0.45",
 }
+MEAN_RESPONSES_SOURCE = (
+    "Others' weights: measured as ours, from public weights; whose they were is not on record. "
+    "a-martyn/resnet publishes weights of all four networks, akamaster/pytorch_resnet_cifar10 of "
+    "the ResNets."
+)
 
 
 class Compared(NamedTuple):
@@ -129,8 +211,13 @@ class Compared(NamedTuple):
     best: float | None
 
 
-# By settings and network, and what is to be said of them.
-COMPARISON_NOTES = {"10-epochs": "The others' accuracies were measured with augmentation still on."}
+# By settings and network; the notes say where the numbers come from.
+COMPARISON_NOTES = {
+    "100-epochs": "The others' numbers: [cat-b0.tistory.com/117](https://cat-b0.tistory.com/117), "
+    "where each test accuracy equals the best validation accuracy.",
+    "10-epochs": "The others' accuracies, whose source is not on record, were measured with "
+    "augmentation still on.",
+}
 COMPARISONS = {
     "100-epochs": {
         "resnet-18": Compared(0.1937, 94.99, None),

@@ -1,15 +1,22 @@
-"""The paper's claims as checks on the recorded runs."""
+"""Verdicts on the paper's claims: differences of measured means, decided against their noise."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
 from itertools import chain
 
 import pandas as pd
+from scipy.special import stdtrit
 
 from resnet_paper.networks import names
-from resnet_paper.paper import claims
-from resnet_paper.runs.run import Run, summary
+from resnet_paper.paper.claims import CLAIMS, Claim, LessThan
+from resnet_paper.paper.reproductions import TEST_ERROR_SPREAD, Spread, pooled
+from resnet_paper.results.tables import Table
+from resnet_paper.runs.recipe import PAPER, Recipe
+from resnet_paper.runs.run import Result, summary
 
 QUANTITIES = {
     "test error": "test_error",
@@ -17,68 +24,242 @@ QUANTITIES = {
     "mean response": "mean_response",
     "diverged": "diverged",
 }
-HOLDS, FAILS, UNMEASURED = "holds", "does not hold", "not measured yet"
+NOISY = tuple(quantity for quantity in QUANTITIES if quantity != "diverged")
+ENOUGH = 4  # degrees of freedom at which a spread measured here is used
 
 
-def check(runs: Iterable[Run], claims: Iterable[claims.Claim] = claims.CLAIMS) -> pd.DataFrame:
-    """A row (claim, where, verdict, numbers) for each claim, by the means over recorded runs.
+# Of the table's numbers, a row a comparison. *_runs: empty of bounds and counts.
+COLUMNS = (
+    *("claim", "quantity", "left", "left_value", "left_runs"),
+    *("right", "right_value", "right_runs", "noise", "verdict"),
+)
 
-    A claim holds if all its comparisons do, and does not if one does not; else, where a network of
-    it has no run, it is not measured yet.
+
+class Verdict(Enum):
+    """Of a comparison; of a claim, the first of these that one of its comparisons has."""
+
+    FAILS = "does not hold"
+    UNMEASURED = "not measured yet"
+    NO_SPREAD = "spread not measured yet"  # both means, but no standard deviation over runs
+    WITHIN_NOISE = "within noise"
+    HOLDS = "holds"
+
+
+NO_VERDICT = "no verdict"
+
+
+@dataclass(frozen=True)
+class Side:
+    """A side of a comparison: the mean over a network's runs, or a bound.
+
+    value: NaN where nothing is measured. runs: how many have a value; None of bounds and counts,
+    which have no noise.
     """
-    recorded = summary(runs)
-    rows = []
-    for claim in claims:
-        results = [compare(comparison, recorded) for comparison in claim.comparisons]
-        rows.append(
-            {
-                "claim": claim.words,
-                "where": claim.where,
-                "verdict": verdict([holds for holds, _ in results]),
-                "numbers": "; ".join(dict.fromkeys(chain(*(words for _, words in results)))),
-            }
-        )
-    return pd.DataFrame(rows)
+
+    text: str
+    value: float
+    runs: int | None = None
 
 
-def verdict(comparisons: Iterable[bool | None]) -> str:
-    """One word for some comparisons, of which None are those that nothing was measured for."""
-    comparisons = list(comparisons)
-    if False in comparisons:
-        return FAILS
-    return UNMEASURED if None in comparisons else HOLDS
+@dataclass(frozen=True)
+class Comparison:
+    """left < right, as measured.
+
+    noise: the difference at most put down to chance; 0 where a side is a bound or a count, NaN
+    where it is not known.
+    """
+
+    claimed: LessThan
+    left: Side
+    right: Side
+    noise: float
+    verdict: Verdict
+
+    @property
+    def text(self) -> list[str]:
+        """The numbers, or those that are missing."""
+        if self.verdict is Verdict.UNMEASURED:
+            return [side.text for side in (self.left, self.right) if math.isnan(side.value)]
+        sign = "<" if self.left.value < self.right.value else "≥"
+        text = f"{self.claimed.quantity} {self.left.text} {sign} {self.right.text}"
+        if self.verdict is Verdict.NO_SPREAD:
+            return [f"{text}, noise not known"]
+        digits = decimals(max(self.left.value, self.right.value))
+        return [f"{text}, noise {self.noise:.{digits}f}" if is_noisy(self.claimed) else text]
 
 
-def compare(comparison: claims.LessThan, recorded: pd.DataFrame) -> tuple[bool | None, list[str]]:
-    """Whether a comparison holds, None if it is not measured; and its numbers in words."""
-    quantity, smaller, greater = comparison
-    (low, low_words), (high, high_words) = (
-        side(of, recorded, quantity) for of in (smaller, greater)
+def claims_table(results: Iterable[Result], recipe: Recipe, note: str = "") -> Table:
+    """The verdict on each claim and its numbers, by the means over the results of one recipe.
+
+    Of networks that were not trained on CIFAR-10 there are no verdicts.
+    """
+    if recipe.dataset != PAPER.dataset:
+        basis = "No verdicts: the claims are about networks trained on CIFAR-10."
+        compared: list[list[Comparison]] = [[] for _ in CLAIMS]
+    else:
+        measured = summary(results)
+        own = {quantity: own_spread(quantity, measured) for quantity in NOISY}
+        spreads = {quantity: spread(quantity, own[quantity], recipe) for quantity in NOISY}
+        basis = basis_of(own, spreads, recipe)
+        compared = [
+            [compare(each, measured, spreads.get(each.quantity)) for each in claim.comparisons]
+            for claim in CLAIMS
+        ]
+    rows = [row(claim, each) for claim, of in zip(CLAIMS, compared, strict=True) for each in of]
+    numbers = pd.DataFrame(rows, columns=list(COLUMNS))
+    return Table(
+        "claims",
+        numbers.astype({"left_runs": "Int64", "right_runs": "Int64"}).round(4),
+        pd.DataFrame([cells(*pair) for pair in zip(CLAIMS, compared, strict=True)]),
+        f"{basis}\n\n{note}".strip(),
     )
-    missing = [w for value, w in ((low, low_words), (high, high_words)) if pd.isna(value)]
-    if missing:
-        return None, missing
-    holds = bool(low < high)
-    return holds, [f"{quantity} {low_words} {'<' if holds else '≥'} {high_words}"]
 
 
-def side(of: str | float, recorded: pd.DataFrame, quantity: str) -> tuple[float, str]:
-    """A side of a comparison, and its words: a bound, or a network's mean over its runs.
+def cells(claim: Claim, compared: list[Comparison]) -> dict[str, str]:
+    """A claim as a row of text."""
+    return {
+        "claim": claim.words,
+        "where": claim.where,
+        "verdict": verdict(each.verdict for each in compared) if compared else NO_VERDICT,
+        "numbers": "; ".join(dict.fromkeys(chain(*(each.text for each in compared)))) or "–",
+    }
 
-    NaN, and why, for a network without such a number. What counts is a sum: how many diverged.
-    """
+
+def row(claim: Claim, comparison: Comparison) -> dict[str, object]:
+    """A comparison as numbers: COLUMNS."""
+    quantity, left, right = comparison.claimed
+    return {
+        "claim": claim.words,
+        "quantity": quantity,
+        "left": left,
+        "left_value": comparison.left.value,
+        "left_runs": comparison.left.runs,
+        "right": right,
+        "right_value": comparison.right.value,
+        "right_runs": comparison.right.runs,
+        "noise": comparison.noise,
+        "verdict": comparison.verdict.value,
+    }
+
+
+def verdict(comparisons: Iterable[Verdict]) -> str:
+    """The verdict on a claim, by those on its comparisons."""
+    given = set(comparisons)
+    return next(each for each in Verdict if each in given).value
+
+
+def compare(claimed: LessThan, measured: pd.DataFrame, of: Spread | None) -> Comparison:
+    """A comparison by a summary of the runs and the spread of its quantity, None if not known."""
+    left = side(claimed.left, measured, claimed.quantity)
+    right = side(claimed.right, measured, claimed.quantity)
+    noise = noise_of(of, left.runs, right.runs) if is_noisy(claimed) else 0.0
+    return Comparison(claimed, left, right, noise, decide(claimed, left.value, right.value, noise))
+
+
+def is_noisy(claimed: LessThan) -> bool:
+    """Whether two means over runs are compared, and not a mean with a bound, nor a count."""
+    sides = (claimed.left, claimed.right)
+    return claimed.quantity in NOISY and all(isinstance(each, str) for each in sides)
+
+
+def decide(claimed: LessThan, left: float, right: float, noise: float) -> Verdict:
+    """The verdict on left < right, which noise up to a difference leaves open; NaN is unknown."""
+    if math.isnan(left) or math.isnan(right):
+        return Verdict.UNMEASURED
+    if math.isnan(noise):
+        return Verdict.NO_SPREAD
+    if is_noisy(claimed) and abs(right - left) <= noise:
+        return Verdict.WITHIN_NOISE
+    return Verdict.HOLDS if left < right else Verdict.FAILS
+
+
+def side(of: str | float, measured: pd.DataFrame, quantity: str) -> Side:
+    """A bound, or a network's mean; of "diverged" the count, and why where there is no number."""
     if not isinstance(of, str):
-        return of, f"{of:g}"
-    name, runs = names.title(of), recorded[recorded["network"] == of]
+        return Side(f"{of:g}", of)
+    name, runs = names.title(of), measured[measured["network"] == of]
     values = runs[QUANTITIES[quantity]].dropna().astype(float)
     diverged = int(runs["diverged"].sum())
     if not len(runs):
-        return float("nan"), f"{name} not recorded"
+        return Side(f"{name} not recorded", math.nan, 0)
     if quantity == "diverged":
-        return diverged, f"{diverged} of {len(runs)} runs of {name}"
+        return Side(f"{diverged} of {len(runs)} runs of {name}", diverged)
     lost = f", {diverged} diverged" if diverged else ""
     if not len(values):
-        return float("nan"), f"{name} has no {quantity}{lost}"
-    digits = 2 if values.mean() >= 1 else 3
-    spread = f" ± {values.std():.{digits}f} (n = {len(values)})" if len(values) > 1 else ""
-    return values.mean(), f"{name} {values.mean():.{digits}f}{spread}{lost}"
+        return Side(f"{name} has no {quantity}{lost}", math.nan, 0)
+    digits = decimals(values.mean())
+    std = f" ± {values.std():.{digits}f} (n = {len(values)})" if len(values) > 1 else ""
+    return Side(f"{name} {values.mean():.{digits}f}{std}{lost}", values.mean(), len(values))
+
+
+def decimals(value: float) -> int:
+    """How many are shown of a number: errors near 0 and responses have three."""
+    return 2 if value >= 1 else 3
+
+
+def noise_of(of: Spread | None, left_runs: int | None, right_runs: int | None) -> float:
+    """t s sqrt(1/n1 + 1/n2), t = Student's t(0.975, degrees of freedom of s).
+
+    NaN where s is not known or a side has no runs.
+    """
+    if of is None or not left_runs or not right_runs:
+        return math.nan
+    return student_t(of) * of.std * math.sqrt(1 / left_runs + 1 / right_runs)
+
+
+def student_t(of: Spread) -> float:
+    return float(stdtrit(of.degrees_of_freedom, 0.975))
+
+
+def own_spread(quantity: str, measured: pd.DataFrame) -> Spread:
+    """Pooled over those networks that the claims compare with each other by this quantity."""
+    compared = {
+        network
+        for claim in CLAIMS
+        for each in claim.comparisons
+        if each.quantity == quantity and is_noisy(each)
+        for network in (each.left, each.right)
+    }
+    runs = measured[measured["network"].isin(list(compared))]
+    values = runs.groupby("network")[QUANTITIES[quantity]]
+    return pooled(zip(values.std(), values.count().tolist(), strict=True), "measured here")
+
+
+def spread(quantity: str, own: Spread, recipe: Recipe) -> Spread | None:
+    """The standard deviation over runs that decides a quantity's comparisons.
+
+    That of the runs measured here if it has ENOUGH degrees of freedom; else, for errors on all test
+    images, TEST_ERROR_SPREAD; else None.
+    """
+    if own.degrees_of_freedom >= ENOUGH:
+        return own
+    on_all_images = recipe.test_images == PAPER.test_images
+    return TEST_ERROR_SPREAD if quantity == "test error" and on_all_images else None
+
+
+def basis_of(own: dict[str, Spread], spreads: dict[str, Spread | None], recipe: Recipe) -> str:
+    """What the verdicts rest on, in Markdown."""
+    lines = [
+        "Two means differ if their difference is above the noise, t s √(1/n₁ + 1/n₂). s is the "
+        "standard deviation over runs, pooled over the compared networks with n ≥ 2 where that has "
+        f"{ENOUGH} degrees of freedom; t is Student's t(0.975, degrees of freedom of s).\n"
+    ]
+    for quantity, of in spreads.items():
+        freedom = own[quantity].degrees_of_freedom
+        here = f"{freedom} of {ENOUGH} degrees of freedom measured here"
+        if of is None:
+            lines.append(f"- {quantity}: s not known, {here}")
+        else:
+            source = of.source if of is own[quantity] else f"{borrowed(of, recipe)}; {here}"
+            s = f"s = {of.std:.{decimals(of.std)}f} ({of.degrees_of_freedom} degrees of freedom)"
+            lines.append(f"- {quantity}: {s}, t = {student_t(of):.2f}, {source}")
+    return "\n".join(lines)
+
+
+def borrowed(of: Spread, recipe: Recipe) -> str:
+    """Where a published spread comes from, and how the runs here differ from those."""
+    text = f"a prior, pooled over runs of {PAPER.iterations:,} iterations by {of.source}"
+    if recipe == PAPER:
+        return text
+    ours = f"{recipe.iterations:,} iterations on {recipe.train_images:,} images"
+    return f"{text}, borrowed: the runs here are of {ours} and may spread more or less"

@@ -1,76 +1,164 @@
 """Figures show what was recorded, without torch, and come out the same each time."""
 
-import io
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from msgspec.structs import replace
 
+from resnet_paper.paper import facts
 from resnet_paper.results import figures
-from resnet_paper.runs.run import Run
+from resnet_paper.results.curves import PRECISE, TEST, mean_curves
+from resnet_paper.results.panels import conditions, error_ticks
+from resnet_paper.results.style import spread
+from resnet_paper.runs.recipe import OVERNIGHT, PAPER, SETTINGS, TINY
+from resnet_paper.runs.run import Result
 
-RecordRun = Callable[..., Run]
+RecordRun = Callable[..., Result]
+
+
+def legend(figure: Figure) -> list[str]:
+    """The entries of a figure's legend, each on one line."""
+    return [text.get_text().replace("\n", " ") for of in figure.legends for text in of.get_texts()]
+
+
+def labels(axes: Axes) -> list[str]:
+    """The labels beside the curves' ends."""
+    return [text.get_text() for text in axes.texts]
+
+
+def curves(axes: Axes) -> list[Line2D]:
+    """The lines that are neither grid nor milestone."""
+    return [line for line in axes.lines if len(line.get_xdata()) > 2]
 
 
 def test_figure6_has_a_panel_for_each_kind_and_both_errors_of_each_net(
     record_run: RecordRun,
 ) -> None:
-    runs = [record_run("plain-20"), record_run("plain-56"), record_run("resnet-20", error=7.25)]
-    figure = figures.figure6(runs, "paper")
+    results = [record_run("plain-20"), record_run("plain-56"), record_run("resnet-20", error=7.25)]
+    figure = figures.figure6(results, PAPER)
     plain, residual = figure.axes
     assert [axes.get_title() for axes in (plain, residual)] == ["plain nets", "residual nets"]
-    curves = [line for line in plain.lines if len(line.get_xdata()) == 64]
-    assert len(curves) == 4
-    assert plain.get_ylim() == (0, 20)
-    assert plain.get_xlim() == (0, 6.4)
-    assert [text.get_text() for text in residual.texts] == ["ResNet-20  7.25"]
+    assert len(curves(plain)) == 4
+    assert len(curves(residual)) == 2
+    assert labels(residual) == ["ResNet-20  7.25"]
+    assert "test error" in legend(figure)
+
+
+def test_figure6_has_the_papers_axes_at_the_papers_length(record_run: RecordRun) -> None:
+    results = [record_run("plain-20"), record_run("resnet-20")]
+    figure = figures.figure6(results, PAPER)
+    for axes in figure.axes:
+        assert axes.get_xlim() == (0, 6.4)
+        assert axes.get_ylim() == (0, 20)
+        assert axes.get_xlabel() == "iterations (×10⁴)"
+        assert tuple(axes.get_yticks()) == facts.FIGURE6_ERROR_TICKS
+    left, right = figure.axes
+    assert left.get_shared_y_axes().joined(left, right)
+    assert figure.get_suptitle() == ""
+
+
+def test_the_axes_are_filled_by_the_curves_after_the_first_drop() -> None:
+    """Errors fall from 80% to 30% before the drop, and are 18% after it."""
+    iterations = np.arange(400, 8_001, 400)
+    errors = np.where(iterations <= 4_000, np.linspace(80, -20, len(iterations)), 18.0)
+    columns = pd.MultiIndex.from_product([[TEST], ["mean"]])
+    table = pd.DataFrame(errors, index=iterations, columns=columns)
+    assert list(error_ticks(OVERNIGHT, [table])) == [0, 10, 20, 30]
+    assert list(error_ticks(OVERNIGHT, [table * 0])) == [0, 1, 2, 3, 4, 5]
+    assert list(error_ticks(OVERNIGHT, [table, table * 5])) == [0, 20, 40, 60, 80, 100]
+    assert tuple(error_ticks(PAPER, [table])) == (0, 5, 10, 20)
+
+
+@pytest.mark.parametrize("settings", sorted(SETTINGS))
+def test_runs_of_any_settings_can_be_drawn(settings: str, record_run: RecordRun) -> None:
+    recipe = SETTINGS[settings]
+    results = [record_run(network, settings=settings) for network in ("plain-20", "resnet-20")]
+    for figure in (
+        figures.figure6(results, recipe, with_paper=True),
+        figures.precise_bn(results, "plain-20", recipe),
+        figures.comparison(results, recipe),
+    ):
+        figure.draw_without_rendering()
+        assert figure.get_suptitle() == conditions(recipe)
+
+
+def test_a_title_says_how_the_training_differs_from_the_papers() -> None:
+    assert conditions(PAPER) == ""
+    assert conditions(SETTINGS["demo"]) == "2,000 synthetic images, 96 iterations"
+    assert conditions(SETTINGS["paper-45k"]) == "45,000 images"
+    assert conditions(OVERNIGHT) == "8,000 iterations"
+    assert "synthetic images" in conditions(replace(PAPER, dataset="synthetic"))
 
 
 def test_figure6_sets_110_beside_1202_when_both_are_there(record_run: RecordRun) -> None:
-    runs = [record_run("resnet-110"), record_run("resnet-1202")]
-    assert [axes.get_title() for axes in figures.figure6(runs, "paper").axes] == [
+    results = [record_run("resnet-110"), record_run("resnet-1202")]
+    assert [axes.get_title() for axes in figures.figure6(results, PAPER).axes] == [
         "residual nets",
         "110 and 1202 layers",
     ]
 
 
 def test_1202_alone_is_drawn_among_the_residual_nets(record_run: RecordRun) -> None:
-    (axes,) = figures.figure6([record_run("resnet-1202")], "paper").axes
-    assert [text.get_text() for text in axes.texts] == ["ResNet-1202  8.00"]
+    (axes,) = figures.figure6([record_run("resnet-1202")], PAPER).axes
+    assert labels(axes) == ["ResNet-1202  8.00"]
 
 
 def test_figure6_draws_the_mean_and_the_range_of_seeds(record_run: RecordRun) -> None:
-    runs = [record_run("resnet-20", seed, error) for seed, error in enumerate((8.0, 9.0))]
-    table = figures.curves(runs)[figures.TEST]
-    assert table.iloc[-1].tolist() == [8.5, 8.0, 9.0]
-    (axes,) = figures.figure6(runs, "paper").axes
+    results = [record_run("resnet-20", seed, error) for seed, error in enumerate((8.0, 9.0))]
+    assert mean_curves(results)[TEST].iloc[-1].tolist() == [8.5, 8.0, 9.0]
+    figure = figures.figure6(results, PAPER)
+    (axes,) = figure.axes
     _, band = axes.collections
-    assert [text.get_text() for text in axes.texts] == ["ResNet-20  8.50, n = 2"]
+    assert labels(axes) == ["ResNet-20  8.50, n = 2"]
     ends = [y for x, y in band.get_paths()[0].vertices if x == 6.4]
     assert (min(ends), max(ends)) == (8.0, 9.0)
+    assert "mean of n runs, band: min to max" in legend(figure)
+    assert "mean of n runs, band: min to max" not in legend(figures.figure6(results[:1], PAPER))
 
 
-def test_figure6_marks_where_the_rate_falls(record_run: RecordRun) -> None:
-    figure = figures.figure6([record_run("resnet-20")], "paper")
+def test_a_mean_is_over_all_runs_or_there_is_none(record_run: RecordRun) -> None:
+    """Seed 1 left its warm-up at iteration 200, seed 0 at 100: only one has a row at 200."""
+
+    def measured_in_warmup(*iterations: int) -> Callable[[pd.DataFrame], pd.DataFrame]:
+        def curve(table: pd.DataFrame) -> pd.DataFrame:
+            rows = [table.head(1).assign(iteration=iteration) for iteration in iterations]
+            return pd.concat([*rows, table])
+
+        return curve
+
+    results = [
+        record_run("resnet-110", 0, curve=measured_in_warmup(100)),
+        record_run("resnet-110", 1, curve=measured_in_warmup(100, 200)),
+    ]
+    assert list(mean_curves(results).index[:3]) == [100, 1_000, 2_000]
+
+
+def test_figure6_marks_where_the_learning_rate_drops(record_run: RecordRun) -> None:
+    figure = figures.figure6([record_run("resnet-20")], PAPER)
     (axes,) = figure.axes
-    upright = [line.get_xdata()[0] for line in axes.lines if len(set(line.get_xdata())) == 1]
-    assert upright == [3.2, 4.8]
-    assert figures.FALLS in " ".join(figure.get_supxlabel().split())
+    vertical = [line.get_xdata()[0] for line in axes.lines if len(set(line.get_xdata())) == 1]
+    assert vertical == [3.2, 4.8]
+    assert "learning rate ÷ 10" in legend(figure)
+    constant = replace(TINY, milestones=())
+    figure = figures.figure6([record_run("resnet-20", settings="tiny")], constant)
+    assert "learning rate ÷ 10" not in legend(figure)
 
 
-@pytest.mark.parametrize("networks", [["resnet-20"], ["resnet-20", "plain-20"]])
-def test_what_stands_below_a_figure_is_no_wider_than_it(
-    networks: list[str], record_run: RecordRun
-) -> None:
-    runs = [record_run(network) for network in networks]
-    runs += [record_run("resnet-56", seed, diverged=9) for seed in range(9)]
-    figure = figures.figure6(runs, "paper", "Synthetic images.", beside_paper=True)
-    figure.savefig(io.BytesIO())
-    (below,) = figure.texts
-    assert "Synthetic images. Diverged and not drawn: resnet-56" in below.get_text()
+@pytest.mark.parametrize("networks", [["resnet-20"], ["resnet-20", "plain-20", "resnet-1202"]])
+def test_a_legend_is_no_wider_than_its_figure(networks: list[str], record_run: RecordRun) -> None:
+    results = [record_run(network, seed) for network in networks for seed in (0, 1)]
+    results += [record_run("resnet-110", seed, diverged=9) for seed in range(20)]
+    figure = figures.figure6(results, PAPER, test=PRECISE, with_paper=True)
+    figure.draw_without_rendering()
+    (below,) = figure.legends
     assert below.get_window_extent().width < figure.bbox.width
 
 
@@ -85,121 +173,148 @@ def test_what_stands_below_a_figure_is_no_wider_than_it(
 def test_labels_stand_apart_and_near_their_heights(
     heights: list[float], places: list[float]
 ) -> None:
-    assert figures.spread(heights, gap=1.0) == pytest.approx(places, abs=0.01)
+    assert spread(heights, gap=1.0) == pytest.approx(places, abs=0.01)
 
 
 def test_figure7_in_the_layers_order_and_ranked(record_run: RecordRun) -> None:
-    run = record_run("resnet-20")
-    run.write_responses(pd.DataFrame({"layer": [1, 2, 3], "name": "abc", "std": [0.5, 0.7, 0.6]}))
-    original, ranked = figures.figure7([run]).axes
+    figure = figures.figure7([record_run("resnet-20", responses=[0.5, 0.7, 0.6])], PAPER)
+    original, ranked = figure.axes
     assert list(original.lines[0].get_ydata()) == [0.5, 0.7, 0.6]
     assert list(ranked.lines[0].get_ydata()) == [0.7, 0.6, 0.5]
+    assert original.get_shared_y_axes().joined(original, ranked)
+    assert legend(figure) == ["ResNet-20, seed 0: mean 0.600"]
 
 
-def test_figure7_draws_one_run_of_each_net_and_says_so(record_run: RecordRun) -> None:
-    first, second = (record_run("resnet-20", seed) for seed in (0, 1))
-    for run, std in ((first, 0.5), (second, 0.7)):
-        run.write_responses(pd.DataFrame({"layer": [1], "name": ["a"], "std": [std]}))
-    figure = figures.figure7([second, first], "A caveat.")
-    assert [list(line.get_ydata()) for line in figure.axes[0].lines] == [[0.5]]
-    assert figure.get_supxlabel().splitlines() == [
-        "of several runs the one of the lowest seed that has responses",
-        "A caveat.",
-    ]
-    assert figures.figure7([first]).get_supxlabel() == ""
+def test_figure7_draws_the_lowest_seed_that_has_responses(record_run: RecordRun) -> None:
+    without = record_run("resnet-20", 0)
+    first, second = (record_run("resnet-20", seed, responses=[seed / 10]) for seed in (1, 2))
+    figure = figures.figure7([second, first, without], PAPER)
+    assert [list(line.get_ydata()) for line in figure.axes[0].lines] == [[0.1]]
+    assert legend(figure) == ["ResNet-20, seed 1: mean 0.100"]
+
+
+def test_figure7_tells_depths_by_colour_and_kinds_by_dashes(record_run: RecordRun) -> None:
+    results = [record_run(name, responses=[0.5]) for name in facts.FIGURE7_NETWORKS]
+    original, _ = figures.figure7(results, PAPER).axes
+    looks = {line.get_label().split(",")[0]: line for line in original.lines}
+    assert list(looks) == ["plain-20", "plain-56", "ResNet-20", "ResNet-56", "ResNet-110"]
+    assert looks["plain-20"].get_color() == looks["ResNet-20"].get_color()
+    assert len({looks[f"ResNet-{depth}"].get_color() for depth in (20, 56, 110)}) == 3
+    assert looks["ResNet-56"].get_linestyle() == "-"
+    assert looks["plain-56"].get_linestyle() == "--"
 
 
 @pytest.mark.parametrize(("layers", "step"), [(19, 5), (109, 20)])
 def test_figure7_counts_layers_in_whole_numbers(
     layers: int, step: int, record_run: RecordRun
 ) -> None:
-    run = record_run("resnet-20")
-    run.write_responses(pd.DataFrame({"layer": range(layers), "name": "a", "std": 0.5}))
-    original, _ = figures.figure7([run]).axes
+    results = [record_run("resnet-20", responses=[0.5] * layers)]
+    original, _ = figures.figure7(results, PAPER).axes
     assert list(original.get_xticks())[:3] == [0, step, 2 * step]
 
 
 def test_figure7_takes_weights_of_ones_own(record_run: RecordRun) -> None:
     own = {"mine": pd.DataFrame({"layer": [1, 2], "name": "ab", "std": [0.1, 0.2]})}
-    original, _ = figures.figure7([record_run("resnet-20")], own=own).axes
-    assert [line.get_label() for line in original.lines] == ["mine"]
+    figure = figures.figure7([record_run("resnet-20")], PAPER, own=own)
+    assert legend(figure) == ["mine: mean 0.150"]
 
 
 def test_other_networks_than_section_4_2s_are_not_in_its_figures(record_run: RecordRun) -> None:
-    runs = [record_run(name) for name in ("vgg-19", "resnet-18", "resnet-20-b", "simple-cnn")]
-    assert figures.figure6(runs, "paper") is None
-    assert figures.figure7(runs) is None
+    names = ("vgg-19", "resnet-18", "resnet-20-b", "simple-cnn")
+    results = [record_run(name, responses=[0.5]) for name in names]
+    assert figures.figure6(results, PAPER) is None
+    assert figures.figure7(results, PAPER) is None
 
 
 def test_a_diverged_run_is_named_and_not_drawn(record_run: RecordRun) -> None:
-    runs = [record_run("resnet-20", 0, 7.5), record_run("resnet-20", 1, 90.0, diverged=3_000)]
-    runs.append(record_run("plain-20", diverged=1_000))
-    figure = figures.figure6(runs, "paper")
-    (axes,) = figure.axes
-    assert [text.get_text() for text in axes.texts] == ["ResNet-20  7.50"]
-    assert "not drawn: resnet-20 seed 1, plain-20 seed 0." in figure.get_supxlabel()
-    runs[1].write_responses(pd.DataFrame({"layer": [1], "name": "a", "std": [float("nan")]}))
-    assert figures.figure7(runs) is None
+    results = [record_run("resnet-20", 0, 7.5, responses=[0.5])]
+    diverged = [record_run("resnet-20", seed, 90.0, diverged=3_000) for seed in (1, 2)]
+    diverged.append(record_run("plain-20", diverged=1_000, responses=[float("nan")]))
+    results += diverged
+    named = "diverged, not drawn: ResNet-20 seed 1, 2; plain-20 seed 0"
+    for figure in (
+        figures.figure6(results, PAPER),
+        figures.figure7(results, PAPER),
+        figures.comparison(results, PAPER),
+    ):
+        assert named in legend(figure)
+    (axes,) = figures.figure6(results, PAPER).axes
+    assert labels(axes) == ["ResNet-20  7.50"]
+    assert "diverged, not drawn: ResNet-20 seed 1, 2" in legend(
+        figures.precise_bn(results, "resnet-20", PAPER)
+    )
+    for draw in (figures.figure6, figures.figure7, figures.comparison):
+        assert draw(diverged, PAPER) is None
 
 
 def test_the_papers_curves_stand_behind_ours(record_run: RecordRun) -> None:
-    runs = [record_run("resnet-20")]
-    figure = figures.figure6(runs, "paper", beside_paper=True)
+    results = [record_run("resnet-20")]
+    figure = figures.figure6(results, PAPER, with_paper=True)
     (axes,) = figure.axes
-    (alone,) = figures.figure6(runs, "paper").axes
-    assert "grey: the paper's" in figure.get_supxlabel()
-    assert len(axes.lines) == len(alone.lines) + 2
-    papers = [line for line in axes.lines if line.get_color() == "0.55"]
-    assert papers[0].get_ydata()[-1] == 8.80, "the last point of ResNet-20 in Figure 6"
-    assert all(line.get_zorder() < 2 for line in papers)
+    papers = [line for line in curves(axes) if line.get_zorder() < 2]
+    assert len(curves(axes)) == 4
+    assert [line.get_ydata()[-1] for line in papers] == [8.80, 0.75], "Figure 6's last points"
+    assert labels(axes) == ["ResNet-20  8.00", "paper 8.80"]
+    assert any(entry.startswith("paper: test error") for entry in legend(figure))
+
+
+@pytest.mark.parametrize("settings", ["tiny", "overnight"])
+def test_the_papers_curves_do_not_stand_behind_those_of_another_length(
+    settings: str, record_run: RecordRun
+) -> None:
+    results = [record_run("resnet-20", settings=settings)]
+    figure = figures.figure6(results, SETTINGS[settings], with_paper=True)
+    assert len(curves(figure.axes[0])) == 2
+    assert not any(entry.startswith("paper") for entry in legend(figure))
+    panel = figures.precise_bn(results, "resnet-20", SETTINGS[settings])
+    assert len(curves(panel.axes[0])) == 2
 
 
 def test_figure6_with_precise_bn_draws_that_error(record_run: RecordRun) -> None:
-    run = record_run("resnet-20", error=7.0)  # its precise error is 8.0
-    (axes,) = figures.figure6([run], "paper", test=figures.PRECISE, beside_paper=True).axes
-    assert [text.get_text() for text in axes.texts] == ["ResNet-20  8.00"]
-    assert "0.55" in {line.get_color() for line in axes.lines}, "the paper's, in grey"
+    result = record_run("resnet-20", error=7.0)  # its precise error is 8.0
+    figure = figures.figure6([result], PAPER, test=PRECISE)
+    assert labels(figure.axes[0]) == ["ResNet-20  8.00"]
+    assert "test error, precise BN" in legend(figure)
 
 
 def test_both_test_errors_of_one_net_over_each_other(record_run: RecordRun) -> None:
-    runs = [record_run("resnet-20", error=7.0), record_run("resnet-56")]
-    (axes,) = figures.precise_bn(runs, "resnet-20", "paper").axes
-    ends = {line.get_label(): line.get_ydata()[-1] for line in axes.lines if len(line.get_ydata())}
-    assert (ends["moving averages"], ends["precise BN"]) == (7.0, 8.0)
-    assert "the paper" in ends
-    assert figures.precise_bn(runs, "resnet-32", "paper") is None
-    (axes,) = figures.precise_bn(
-        [record_run("resnet-20", settings="tiny")], "resnet-20", "tiny"
-    ).axes
-    assert "the paper" not in {line.get_label() for line in axes.lines}, "of another length"
+    results = [record_run("resnet-20", error=7.0), record_run("resnet-56")]
+    (axes,) = figures.precise_bn(results, "resnet-20", PAPER).axes
+    assert labels(axes) == ["moving averages 7.00", "precise BN 8.00", "paper 8.80"]
+    assert figures.precise_bn(results, "resnet-32", PAPER) is None
 
 
 def test_a_comparison_draws_loss_and_accuracy_by_epoch(record_run: RecordRun) -> None:
-    runs = [record_run(name, settings="10-epochs", error=25.0) for name in ("resnet-18", "vgg-19")]
-    loss, accuracy = figures.comparison(runs, "10-epochs").axes
+    results = [
+        record_run(name, settings="10-epochs", error=25.0) for name in ("resnet-18", "vgg-19")
+    ]
+    figure = figures.comparison(results, SETTINGS["10-epochs"])
+    loss, accuracy = figure.axes
     assert len(loss.lines) == len(accuracy.lines) == 4
     test = accuracy.lines[1]
     assert test.get_ydata()[-1] == 75.0
     assert test.get_xdata()[-1] == pytest.approx(10, abs=0.1)
-    assert figures.comparison([], "10-epochs") is None
+    assert legend(figure)[:2] == ["ResNet-18, seed 0", "VGG-19, seed 0"]
 
 
 def test_nothing_recorded_is_nothing_drawn(tmp_path: Path, record_run: RecordRun) -> None:
-    assert figures.figure6([], "paper") is None
-    assert figures.figure7([record_run("resnet-20")]) is None
-    figures.save(None, tmp_path / "figure6")
+    assert figures.figure6([], PAPER) is None
+    assert figures.figure7([record_run("resnet-20")], PAPER) is None
+    assert figures.comparison([], SETTINGS["10-epochs"]) is None
+    assert figures.save(None, tmp_path / "figure6") == []
     assert not list(tmp_path.glob("figure6*"))
 
 
 def test_the_same_runs_give_the_same_bytes(record_run: RecordRun, tmp_path: Path) -> None:
-    runs = [record_run("resnet-20")]
-    for name in ("one", "two"):
-        figures.save(figures.figure6(runs, "paper", "a caveat"), tmp_path / name)
-    for suffix in ("png", "pdf"):
-        one, two = (tmp_path / f"{name}.{suffix}" for name in ("one", "two"))
-        assert one.read_bytes() == two.read_bytes()
+    results = [record_run("resnet-20"), record_run("plain-20", diverged=9)]
+    one, two = (
+        figures.save(figures.figure6(results, PAPER), tmp_path / name) for name in ("one", "two")
+    )
+    assert [path.name for path in one] == ["one.pdf", "one.png"]
+    assert [path.read_bytes() for path in one] == [path.read_bytes() for path in two]
 
 
-def test_drawing_imports_no_torch() -> None:
-    code = "import sys, experiments.figures; "
-    subprocess.run([sys.executable, "-c", code + "sys.exit('torch' in sys.modules)"], check=True)
+@pytest.mark.parametrize("module", ["experiments.figures", "resnet_paper.networks.names"])
+def test_drawing_imports_no_torch(module: str) -> None:
+    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

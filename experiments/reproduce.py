@@ -1,0 +1,38 @@
+"""Several of Table 6, Figure 6, Figure 7 and the claims: `make table6 fig6 fig7`, `make demo`."""
+
+import click
+
+from experiments import claims, fig6, fig7, table6
+from resnet_paper.paper import facts
+from resnet_paper.study.options import NetworkName, depths, options, set_options
+from resnet_paper.study.study import Study
+
+
+@click.command()
+@click.argument("targets", nargs=-1, type=click.Choice(["table6", "fig6", "fig7", "claims"]))
+@set_options
+@options
+@click.option("--depths", "resnets", default=facts.RESNET_DEPTHS, callback=depths("resnet"))
+@click.option("--plain-depths", "plain", default=facts.PLAIN_DEPTHS, callback=depths("plain"))
+@click.option("--network", type=NetworkName(), default=fig6.DEFAULT_NETWORK)
+def main(
+    study: Study, targets: list[str], resnets: list[str], plain: list[str], network: str
+) -> None:
+    """Train what any of the targets misses, by one plan, then make each."""
+    needs = {"table6": resnets, "fig6": plain + resnets, "fig7": facts.FIGURE7_NETWORKS}
+    wanted = [name for target in targets for name in needs.get(target, ())]
+    if "fig6" in targets:
+        fig6.check_network(study, network, wanted)
+    study.complete(study.runs_of(list(dict.fromkeys(wanted))))
+    if "table6" in targets:
+        table6.draw(study)
+    if "fig6" in targets:
+        fig6.draw(study, network)
+    if "fig7" in targets:
+        fig7.draw(study)
+    if "claims" in targets:
+        claims.draw(study)
+
+
+if __name__ == "__main__":
+    main()
