@@ -40,6 +40,12 @@ lower  = $(shell echo $(subst _,-,$(1)) | tr A-Z a-z)
 option = $(if $($(1)),--$(call lower,$(1)) "$($(1))")
 given  = $(strip $(foreach name,$(1),$(call option,$(name))))
 
+# Of these, those that are named together are planned and made together, by the first of them.
+TOGETHER  := $(filter table6 fig6 fig7 claims,$(GOALS))
+REPRODUCE  = $(if $(filter $@,$(firstword $(TOGETHER))),@PYTHONPATH=. $(BIN)/python \
+	experiments/reproduce.py $(TOGETHER) \
+	$(call given,$(sort $(foreach goal,$(TOGETHER),$(USES_$(goal))))),@:)
+
 .NOTPARALLEL:
 .PHONY: help demo test faults lint table6 fig6 fig7 claims eval status train figures \
 	shortcuts compare table1 publish readme bench clean
@@ -66,46 +72,47 @@ help:  ## this list
 	@echo "  PYTHON        the Python (3.10 or later) that .venv is made by (python3)"
 
 table6: .venv/ready  ## Table 6: trains what is missing of DEPTHS, then writes the table
-	$(BIN)/python experiments/table6.py $(call given,$(USES_table6))
+	$(REPRODUCE)
 
 fig6: .venv/ready  ## Figure 6: trains what is missing of DEPTHS and PLAIN_DEPTHS, then draws
-	$(BIN)/python experiments/fig6.py $(call given,$(USES_fig6))
+	$(REPRODUCE)
 
 fig7: .venv/ready  ## Figure 7: trains what is missing of its five nets, measures responses, draws
-	$(BIN)/python experiments/fig7.py $(call given,$(USES_fig7))
+	$(REPRODUCE)
 
 eval: .venv/ready  ## test error of the recorded weights, or of WEIGHTS, a state dict of NETWORK
-	$(BIN)/python experiments/eval.py $(call given,$(USES_eval))
+	@$(BIN)/python experiments/eval.py $(call given,$(USES_eval))
 
 status: .venv/ready  ## every run of a study: finished, under way, stopped or missing
-	$(BIN)/python experiments/status.py $(call given,$(USES_status))
+	@$(BIN)/python experiments/status.py $(call given,$(USES_status))
 
 train: .venv/ready  ## one run: NETWORK from SEED
-	$(BIN)/python experiments/train.py $(call given,$(USES_train))
+	@$(BIN)/python experiments/train.py $(call given,$(USES_train))
 
 figures: .venv/ready  ## everything that can be drawn from what is recorded; trains nothing
-	PYTHONPATH=. $(BIN)/python experiments/figures.py $(call given,$(USES_figures))
+	@PYTHONPATH=. $(BIN)/python experiments/figures.py $(call given,$(USES_figures))
 
 claims: .venv/ready  ## section 4.2's claims, checked on what is recorded; trains nothing
-	$(BIN)/python experiments/claims.py $(call given,$(USES_claims))
+	$(REPRODUCE)
 
 shortcuts: .venv/ready  ## shortcut options A, B and C at one DEPTH: trains what is missing, tabulates
-	$(BIN)/python experiments/shortcuts.py $(call given,$(USES_shortcuts))
+	@$(BIN)/python experiments/shortcuts.py $(call given,$(USES_shortcuts))
 
 compare: .venv/ready  ## ResNet-18 beside VGG-19; SETTINGS=10-epochs: SimpleCNN beside ResNet-18
-	$(BIN)/python experiments/compare.py $(call given,$(USES_compare))
+	@$(BIN)/python experiments/compare.py $(call given,$(USES_compare))
 
 table1: .venv/ready  ## multiply-adds of the ImageNet networks, counted, beside the paper's
-	$(BIN)/python experiments/table1.py
+	@$(BIN)/python experiments/table1.py
 
 publish: .venv/ready  ## copies the finished runs of RUNS to experiments/runs
-	$(BIN)/python experiments/publish.py $(call given,$(USES_publish))
+	@$(BIN)/python experiments/publish.py $(call given,$(USES_publish))
 
 readme: .venv/ready  ## the README's tables, from the published runs
-	$(BIN)/python experiments/readme.py
+	@$(BIN)/python experiments/readme.py
 
-demo: SETTINGS = demo
-demo: table6 fig6 fig7 claims  ## the whole study in a few minutes, on synthetic images: figures/demo/
+demo: .venv/ready  ## the whole study in a few minutes, on synthetic images: figures/demo/
+	@PYTHONPATH=. $(BIN)/python experiments/reproduce.py table6 fig6 fig7 claims --settings demo \
+		$(call given,$(USES_demo))
 
 define LINT
 $(BIN)/ruff format --check .
@@ -125,7 +132,7 @@ lint: .venv/ready  ## format, lint and types
 	$(LINT)
 
 bench: .venv/ready  ## training speed beside a plain PyTorch loop, as a ratio
-	$(BIN)/python experiments/bench.py $(call given,$(USES_bench))
+	@$(BIN)/python experiments/bench.py $(call given,$(USES_bench))
 
 clean:  ## remove .venv and caches; runs and figures stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache *.egg-info

@@ -1,0 +1,124 @@
+"""The README's generated tables, and their places between markers."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from statistics import median
+
+import pandas as pd
+
+from resnet_paper.networks import names
+from resnet_paper.paper import facts
+from resnet_paper.paper.reproductions import REPRODUCTIONS
+from resnet_paper.results.formats import (
+    format_best,
+    format_diverged,
+    format_mean,
+    format_number,
+    statistics,
+)
+from resnet_paper.results.tables import Table
+from resnet_paper.runs.run import Result, finished_runs, summary
+
+PUBLISHED = Path("experiments/runs")  # from the README
+SETTINGS = ("paper", "overnight")  # of the runs that the README shows
+
+RESULTS_NOTE = (
+    "Test error (%) at the last iteration. Paper: the best run (mean ± std) where it has several; "
+    "plain nets are read off Figure 6. Ours: mean ± sample std of n runs at full length. Median of "
+    "others: over public reproductions, their number in parentheses."
+)
+ZOO_NOTE = "Test error (%) of the weights in the file, computed in float32."
+
+
+def fill(text: str, blocks: Mapping[str, str]) -> str:
+    """The text with each block in place of what stands between its markers.
+
+    The markers of block NAME are the lines `<!-- NAME -->` and `<!-- /NAME -->`. Raises ValueError
+    unless there is one such pair.
+    """
+    for name, block in blocks.items():
+        begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+        parts = re.split(rf"^{begin}$.*?^{end}$", text, flags=re.MULTILINE | re.DOTALL)
+        if len(parts) != 2:
+            raise ValueError(f"{len(parts) - 1} pairs of lines {begin} and {end}, not one")
+        text = f"{begin}\n\n{block.strip()}\n\n{end}".join(parts)
+    return text
+
+
+def blocks(root: Path) -> dict[str, str]:
+    """The README's blocks by name, of the runs under a root, as Markdown."""
+    runs = [result for settings in SETTINGS for result in finished_runs(root, settings)]
+    return {table.name: table.markdown() for table in (results(runs), zoo(runs))}
+
+
+def results(runs: Iterable[Result]) -> Table:
+    """Test errors (%) of the nets whose error the paper gives: the paper's, ours, others'."""
+    recorded = summary(result for result in runs if result.record.settings == "paper")
+    rows, text = [], []
+    for network, paper in papers().items():
+        ours = recorded[recorded["network"] == network]
+        of, diverged = statistics(ours["test_error"]), int(ours["diverged"].sum())
+        others = errors_of_others(network)
+        middle = median(others) if others else math.nan
+        rows.append((network, paper.error, of["mean"], of["std"], of["runs"], middle, len(others)))
+        text.append(
+            {
+                "network": names.title(network),
+                "paper": format_best(paper.error, paper.mean, paper.std),
+                "ours": format_mean(of["mean"], of["std"]) + format_diverged(diverged),
+                "n": str(of["runs"]),
+                "median of others": format_number(middle, "{:.2f}") + f" ({len(others)})",
+            }
+        )
+    columns = ["network", "paper", "mean", "std", "runs", "median_of_others", "others"]
+    numbers = pd.DataFrame(rows, columns=columns).round(4)
+    return Table("results", numbers, pd.DataFrame(text), RESULTS_NOTE)
+
+
+def papers() -> dict[str, facts.Result]:
+    """The paper's results of the nets that it trains, by our names: residual nets, then plain."""
+    return {
+        result.network: result
+        for result in (*facts.TABLE6, *facts.plain_results())
+        if result.network and not math.isnan(result.error)
+    }
+
+
+def errors_of_others(network: str) -> list[float]:
+    """Public reproductions' errors (%) of a network, means where they have several runs."""
+    return [other.errors[network].mean for other in REPRODUCTIONS if network in other.errors]
+
+
+def zoo(runs: Iterable[Result]) -> Table:
+    """The published weights, by settings, kind and depth: what they are of, and their errors."""
+    rows, text = [], []
+    for result in sorted(runs, key=place_in_zoo):
+        record = result.record
+        if record.published is None:
+            continue
+        error = record.published.test_error
+        file = PUBLISHED / result.run.weights_file.relative_to(result.run.root)
+        rows.append((result.network, record.settings, record.parameters, error, str(file)))
+        text.append(
+            {
+                "network": names.title(result.network),
+                "settings": record.settings,
+                "parameters": f"{record.parameters:,}",
+                "test error (%)": f"{error:.2f}",
+                "weights": f"[{file.name}]({file.as_posix()})",
+            }
+        )
+    columns = ["network", "settings", "parameters", "test_error", "file"]
+    words = ["network", "settings", "parameters", "test error (%)", "weights"]
+    numbers = pd.DataFrame(rows, columns=columns)
+    return Table("zoo", numbers, pd.DataFrame(text, columns=words), ZOO_NOTE)
+
+
+def place_in_zoo(result: Result) -> tuple[int, bool, int]:
+    """A sort key: full-length runs first, residual nets before plain ones, by depth."""
+    name = names.parse(result.network)
+    return SETTINGS.index(result.record.settings), name.kind == "plain", name.depth
