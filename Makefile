@@ -7,7 +7,7 @@ KILLS  ?= 50
 # The variables that each target uses; `make TARGET NAME=VALUE` with any other is refused, so that a
 # mistyped one never starts days of training.
 WHERE := SETTINGS RUNS DATA_DIR
-HOW   := DEVICE PRECISION
+HOW   := DEVICE PRECISION YES
 STUDY := $(WHERE) $(HOW) SEEDS CONCURRENT
 
 USES_demo      := RUNS $(HOW) CONCURRENT
@@ -37,7 +37,7 @@ endif
 
 # option NAME, as --name "VALUE" where the variable is set; defaults are those of the commands
 lower  = $(shell echo $(subst _,-,$(1)) | tr A-Z a-z)
-option = $(if $($(1)),--$(call lower,$(1)) "$($(1))")
+option = $(if $($(1)),--$(call lower,$(1))$(if $(filter-out YES,$(1)), "$($(1))"))
 given  = $(strip $(foreach name,$(1),$(call option,$(name))))
 
 # Of these, those that are named together are planned and made together, by the first of them.
@@ -65,6 +65,7 @@ help:  ## this list
 	@echo "  RUNS          where runs are recorded (experiments/runs)"
 	@echo "  DEVICE        auto, cpu or cuda (auto)"
 	@echo "  PRECISION     auto, bfloat16, float32, on CUDA tf32 (auto)"
+	@echo "  YES           1: train for more than two hours without asking"
 	@echo "  CONCURRENT    runs at once; 0: as many as suits the device (0)"
 	@echo "  WEIGHTS       a file of weights for eval, with its NETWORK and NORMALISATION:"
 	@echo "                'per-pixel mean', channels, 'imagenet channels', or numbers"

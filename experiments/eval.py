@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 
 from resnet_paper.errors import UserError
-from resnet_paper.networks.build import load_weights, require_cifar10
+from resnet_paper.networks.build import load_weights
+from resnet_paper.networks.names import require_cifar10
 from resnet_paper.responses import refuse_weights_of_another
 from resnet_paper.study.evaluate import evaluate, normalisation, recorded_normalisation
 from resnet_paper.study.options import NetworkName, options

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from resnet_paper.errors import UserError
-from resnet_paper.networks.build import load_weights, require_cifar10
+from resnet_paper.networks.build import load_weights
+from resnet_paper.networks.names import require_cifar10
 from resnet_paper.runs.run import Run, finished_runs
 
 PUBLISHED = Path(__file__).parent.parent / "experiments" / "runs"

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from resnet_paper.errors import UserError
-from resnet_paper.networks.build import load_weights, require_cifar10
+from resnet_paper.networks.build import load_weights
+from resnet_paper.networks.names import require_cifar10
 from resnet_paper.paper import facts
 from resnet_paper.results import figures, tables
 from resnet_paper.study.options import NetworkName, options

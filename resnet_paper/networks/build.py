@@ -54,12 +54,6 @@ def build(network: str, seed: int = 0, classes: int | None = None) -> nn.Module:
         return CONSTRUCTORS[name.kind](name, classes or default)
 
 
-def require_cifar10(network: str) -> None:
-    """UserError unless this is the name of a network for 32x32 images of 10 classes."""
-    if names.parse(network).kind == "imagenet-resnet":
-        raise UserError(f"{network} is not for CIFAR-10's images: make table1 counts its layers")
-
-
 def load_weights(network: str, content: bytes, name: str) -> nn.Module:
     """A network with its weights from the bytes of a state dict's file of that name.
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import NamedTuple
 
-from resnet_paper.errors import UnknownNetworkError
+from resnet_paper.errors import UnknownNetworkError, UserError
 
 # The 4-stage nets for 32x32 images, and Table 1's for ImageNet.
 FOUR_STAGE_DEPTHS = (18, 34)
@@ -71,6 +71,12 @@ def parse(network: str) -> Name:
             "or resnet-18 and resnet-34"
         )
     return Name(kind, depth, "" if kind == "plain" else (option or "a").upper())
+
+
+def require_cifar10(network: str) -> None:
+    """UserError unless this is the name of a network for 32x32 images of 10 classes."""
+    if parse(network).kind == "imagenet-resnet":
+        raise UserError(f"{network} is not for CIFAR-10's images: make table1 counts its layers")
 
 
 def did_you_mean(network: str) -> str:

@@ -48,6 +48,15 @@ def write(path: Path, content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def require_writable(folder: Path) -> None:
+    """Make a folder if it is missing; UserError if nothing can be written there."""
+    probe = folder / f"probe.{os.getpid()}{TEMPORARY}"
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+
+
 def write_csv(path: Path, table: pd.DataFrame) -> str:
     """Write a table as CSV and return its SHA-256."""
     return write(path, table.to_csv(index=False, lineterminator="\n").encode())

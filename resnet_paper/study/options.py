@@ -110,6 +110,7 @@ def options(command: Callable[..., None]) -> Callable[..., None]:
     )
     @click.option("--device", type=Word(DEVICES), default=Study.device, show_default=True)
     @click.option("--precision", type=Word(PRECISIONS), default=Study.precision, show_default=True)
+    @click.option("--yes", is_flag=True, help="Train for hours without asking.")
     @functools.wraps(command)
     def with_study(**arguments: Any) -> None:
         study = Study(**{name: arguments.pop(name) for name in DEFAULTS if name in arguments})

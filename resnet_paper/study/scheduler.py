@@ -1,14 +1,12 @@
-"""Training many runs: the plan and its cost, runs by turns, progress, Ctrl-C."""
+"""Training many runs: by turns, with their progress, until done or Ctrl-C."""
 
 from __future__ import annotations
 
 import math
 import signal
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -17,19 +15,16 @@ import torch
 from tqdm import tqdm
 
 from resnet_paper.errors import UserError
-from resnet_paper.networks.build import build, require_cifar10
 from resnet_paper.runs.recipe import Recipe
 from resnet_paper.runs.run import InUseError, Run
 from resnet_paper.study.duration import duration
+from resnet_paper.study.plan import Plan
 from resnet_paper.training import backend as backends
 from resnet_paper.training import checkpoint, data
 from resnet_paper.training.backend import Backend
 from resnet_paper.training.checkpoint import Checkpoint
-from resnet_paper.training.data import BatchStream, Dataset
-from resnet_paper.training.learner import Learner
+from resnet_paper.training.data import Dataset
 from resnet_paper.training.loop import Progress, Steps, train
-
-MEMORY_MARGIN = 1.25  # of what a run is measured to allocate on a GPU
 
 
 def choose_backend(device: str, precision: str, recipe: Recipe) -> Backend:
@@ -38,21 +33,26 @@ def choose_backend(device: str, precision: str, recipe: Recipe) -> Backend:
 
 
 def train_all(
-    runs: Sequence[Run], recipe: Recipe, data_dir: Path, backend: Backend, concurrent: int
+    runs: Sequence[Run],
+    recipe: Recipe,
+    data_dir: Path,
+    backend: Backend,
+    concurrent: int,
+    yes: bool = False,
 ) -> None:
     """Train unfinished runs to their ends, some at once, after printing what that will take.
 
-    concurrent: how many at once; 0: as many as suits the device. Raises UserError before anything
-    is trained if one cannot be resumed, where the GPU's memory is full, and at the end if another
-    process is still training one.
+    concurrent: how many at once; 0: as many as suits the device. yes: never ask. Raises UserError
+    before anything is trained if one cannot be resumed, where the GPU's memory is full, and at the
+    end if another process is still training one.
     """
-    for run in runs:
-        require_cifar10(run.network)
     points = {run: resume_point(run, recipe, backend) for run in runs}
     dataset = data.load(recipe, data_dir)
     try:
         dataset = dataset.to(backend.device)
         plan = Plan.of(runs, points, recipe, dataset, backend, concurrent)
+        if not yes:
+            plan.confirm()
         held = train_by_turns(runs, plan.at_once, recipe, dataset, backend)
         held = train_by_turns(held, plan.at_once, recipe, dataset, backend) if held else []
     except torch.OutOfMemoryError as error:
@@ -78,92 +78,6 @@ def resume_point(run: Run, recipe: Recipe, backend: Backend) -> Checkpoint | Non
         if run.is_finished_with(recipe):  # by another process, just now
             return None
         raise
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a run takes: seconds an iteration, and bytes of a GPU's memory."""
-
-    seconds: float
-    memory: int
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Runs and the seconds that each will take here, one after another."""
-
-    seconds: dict[Run, float]
-    at_once: int
-
-    @classmethod
-    def of(
-        cls,
-        runs: Sequence[Run],
-        points: dict[Run, Checkpoint | None],
-        recipe: Recipe,
-        dataset: Dataset,
-        backend: Backend,
-        concurrent: int,
-    ) -> Plan:
-        """Time a few iterations of each network and print what each run will take."""
-        click.echo(f"To train by the settings {runs[0].settings!r}, on {backend}:")
-        costs: dict[tuple[str, int], Cost] = {}
-        seconds: dict[Run, float] = {}
-        for run in runs:
-            point = points[run]
-            own = backend if point is None else as_begun(backend, point)
-            key = run.network, own.threads
-            if key not in costs:
-                costs[key] = measure_cost(run.network, recipe, dataset, own)
-            done = point.state.iteration if point else 0
-            left = recipe.iterations - done
-            seconds[run] = costs[key].seconds * left * with_measuring(recipe)
-            begun = f", from iteration {done:,}" if done else ""
-            click.echo(f"  {run}: about {duration(seconds[run])}{begun}")
-        memory = MEMORY_MARGIN * max(cost.memory for cost in costs.values())
-        at_once = min(concurrent or backend.capacity(int(memory)), len(runs))
-        if len(runs) > 1:
-            one_by_one = f" one after another; {at_once} at once" if at_once > 1 else ""
-            click.echo(f"  together: about {duration(sum(seconds.values()))}{one_by_one}")
-        return cls(seconds, at_once)
-
-
-def as_begun(backend: Backend, point: Checkpoint) -> Backend:
-    """A backend with the threads of the run that it resumes."""
-    return replace(backend, threads=point.record.environment.threads)
-
-
-def with_measuring(recipe: Recipe) -> float:
-    """The factor by which measuring lengthens training.
-
-    Images only evaluated count a third: they go forward but not backward.
-    """
-    evaluated = 2 * recipe.test_images + recipe.unaugmented_images + recipe.validation_images
-    evaluated += recipe.statistics_batches * recipe.batch_size
-    return 1 + evaluated / recipe.measure_every / recipe.batch_size / 3
-
-
-def measure_cost(network: str, recipe: Recipe, dataset: Dataset, backend: Backend) -> Cost:
-    """What a network takes here: the best time of a few iterations, and the memory at its peak.
-
-    On CUDA of a few times 20 iterations, which wake up the GPU and are not waited for singly.
-    """
-    on_gpu = backend.device == "cuda"
-    count = min(20, recipe.measure_every) if on_gpu else 1
-    before = torch.cuda.memory_allocated() if on_gpu else 0
-    if on_gpu:
-        torch.cuda.reset_peak_memory_stats()
-    learner = Learner(build(network), recipe, dataset.train, backend)
-    stream = BatchStream(len(dataset.train), recipe.batch_size, seed=0, padding=recipe.padding)
-    times = []
-    for _ in range(4):
-        learner.load(stream.plan(0, count), [recipe.warmup_learning_rate] * count)
-        start = time.perf_counter()
-        learner.advance(count)
-        learner.training_errors(1)  # waits for the device
-        times.append((time.perf_counter() - start) / count)
-    memory = torch.cuda.max_memory_allocated() - before if on_gpu else 0
-    return Cost(min(times), memory)
 
 
 def train_by_turns(

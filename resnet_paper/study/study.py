@@ -9,6 +9,8 @@ from pathlib import Path
 import click
 
 from resnet_paper.errors import UserError
+from resnet_paper.networks import names
+from resnet_paper.runs.files import require_writable
 from resnet_paper.runs.recipe import SETTINGS, Recipe
 from resnet_paper.runs.run import Result, Run, finished_runs
 
@@ -27,6 +29,7 @@ class Study:
     seeds: int = 1
     draw_only: bool = False
     concurrent: int = 0  # how many runs at once; 0: as many as suits the device
+    yes: bool = False  # train for hours without asking
 
     @property
     def recipe(self) -> Recipe:
@@ -105,15 +108,20 @@ class Study:
         """Train those that have not finished, after printing the plan and its cost.
 
         Raises UserError before anything is trained if a run was made by another recipe or in
-        another precision than is asked for, or cannot be resumed; where the GPU's memory is full;
-        and at the end if another process is still training one.
+        another precision than is asked for, or cannot be resumed, or if there is no place to write
+        to; where the GPU's memory is full; and at the end if another process is still training one.
         """
         if self.draw_only:
             return
         missing = self.missing(runs)
         self.check_precision([run for run in runs if run not in missing], refuse=True)
-        if missing:
-            from resnet_paper.study import scheduler  # loads torch, which drawing does not need
+        if not missing:
+            return
+        for run in missing:
+            names.require_cifar10(run.network)
+        from resnet_paper.study import scheduler  # loads torch, which drawing does not need
 
-            backend = scheduler.choose_backend(self.device, self.precision, self.recipe)
-            scheduler.train_all(missing, self.recipe, self.data_dir, backend, self.concurrent)
+        backend = scheduler.choose_backend(self.device, self.precision, self.recipe)
+        for folder in (self.root / self.settings, self.output):
+            require_writable(folder)
+        scheduler.train_all(missing, self.recipe, self.data_dir, backend, self.concurrent, self.yes)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import pytest
@@ -14,9 +15,10 @@ from tqdm import tqdm
 from resnet_paper.errors import UserError
 from resnet_paper.runs.recipe import PAPER, Recipe
 from resnet_paper.runs.run import Result, Run
+from resnet_paper.study import plan as plans
 from resnet_paper.study import scheduler
 from resnet_paper.study.duration import duration
-from resnet_paper.study.scheduler import Cost, Plan
+from resnet_paper.study.plan import Cost, Plan
 from resnet_paper.study.study import Study
 from resnet_paper.training.data import Dataset
 from tests.training.trained import CPU, assert_same_result, complete, interrupted
@@ -133,9 +135,9 @@ def test_the_plan_counts_what_is_left_with_the_threads_of_the_run(
     interrupted(runs[0], recipe, dataset, 9, two)
     seconds = {2: 1_000.0, 1: 3_000.0}
     monkeypatch.setattr(
-        scheduler, "measure_cost", lambda _, __, ___, own: Cost(seconds[own.threads], 0)
+        plans, "measure_cost", lambda _, __, ___, own: Cost(seconds[own.threads], 0)
     )
-    monkeypatch.setattr(scheduler, "with_measuring", lambda _: 1.0)
+    monkeypatch.setattr(plans, "with_measuring", lambda _: 1.0)
     points = {run: scheduler.resume_point(run, recipe, CPU) for run in runs}
     plan = Plan.of(runs, points, recipe, dataset, CPU, 0)
     assert plan.seconds == {runs[0]: 3 * 1_000.0, runs[1]: 12 * 3_000.0}
@@ -200,4 +202,38 @@ def test_duration_in_words(seconds: float, words: str) -> None:
 
 def test_measuring_counts_two_tests_a_training_error_and_the_statistics() -> None:
     evaluated = 10_000 + 10_000 + 10_000 + 64 * 128
-    assert scheduler.with_measuring(PAPER) == pytest.approx(1 + evaluated / (3 * 128_000))
+    assert plans.with_measuring(PAPER) == pytest.approx(1 + evaluated / (3 * 128_000))
+
+
+@pytest.mark.parametrize(
+    ("hours", "at_once", "on_terminal", "asked"),
+    [(3, 1, True, True), (1.9, 1, True, False), (3, 2, True, False), (3, 1, False, False)],
+)
+def test_hours_of_training_are_asked_about_on_a_terminal(
+    hours: float, at_once: int, on_terminal: bool, asked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = Plan({Run(Path("runs"), "paper", "resnet-20", 0): hours * 3600}, at_once)
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: on_terminal))
+    questions: list[str] = []
+    monkeypatch.setattr(click, "confirm", lambda text, **_: questions.append(text))
+    plan.confirm()
+    assert bool(questions) == asked
+
+
+def test_a_place_that_cannot_be_written_is_said_before_anything_is_timed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "train_all", lambda *_: pytest.fail("trained"))
+    root = tmp_path / "runs"
+    root.symlink_to("/proc/no-such-place")
+    one = Study("demo", root)
+    with pytest.raises(UserError, match=r"cannot write .*runs/demo"):
+        one.complete(one.runs_of(["resnet-8"]))
+
+
+def test_the_plan_says_what_a_network_is() -> None:
+    run = Run(Path("runs"), "paper", "resnet-50", 3)
+    assert plans.describe(run) == "resnet-50 seed 3 (6n+2, n = 8, 0.76M parameters)"
+    assert plans.describe(Run(Path("runs"), "paper", "resnet-18", 0)) == (
+        "resnet-18 seed 0 (11.17M parameters)"
+    )

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from resnet_paper.networks.build import build
 from resnet_paper.runs.recipe import SETTINGS, Recipe
 from resnet_paper.runs.run import Run
-from resnet_paper.study import scheduler
+from resnet_paper.study.plan import measure_cost
 from resnet_paper.study.study import Study
 from resnet_paper.training import backend
 from resnet_paper.training.backend import Backend
@@ -130,7 +130,6 @@ def test_a_run_at_once_is_counted_by_the_memory_that_it_takes(
 ) -> None:
     chosen = backend.choose("cuda", "float32")
     costs = [
-        scheduler.measure_cost(network, recipe, dataset, chosen)
-        for network in ("resnet-8", "resnet-56")
+        measure_cost(network, recipe, dataset, chosen) for network in ("resnet-8", "resnet-56")
     ]
     assert 0 < costs[0].memory < costs[1].memory < 3 * 2**30
