@@ -26,6 +26,18 @@ def mean_curves(results: Iterable[Result]) -> pd.DataFrame:
     return means[iterations.size() == len(curves)]
 
 
+def papers_curve(network: str) -> pd.DataFrame:
+    """Columns test_error and train_error of the paper's Figure 6 by iteration.
+
+    A row each 1,000 iterations from the first that can be read, NaN where they cannot; empty for a
+    network that is not in the figure.
+    """
+    curves = facts.figure6_curves()
+    own = curves[curves["network"] == network].set_index("iteration")[["test_error", "train_error"]]
+    every = PAPER.measure_every
+    return own if own.empty else own.reindex(range(own.index[0], PAPER.iterations + 1, every))
+
+
 FIRST_DROP = PAPER.milestones[0]  # of the learning rate; the curves are flat after it
 DISTANCES = {  # our error: the paper's that it is compared with, and the column's title
     TEST: ("test_error", "test"),
