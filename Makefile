@@ -7,7 +7,7 @@ KILLS  ?= 50
 # The variables that each target uses; `make TARGET NAME=VALUE` with any other is refused, so that a
 # mistyped one never starts days of training.
 WHERE := SETTINGS RUNS DATA_DIR
-HOW   := DEVICE PRECISION YES
+HOW   := DEVICE PRECISION TRACK YES
 STUDY := $(WHERE) $(HOW) SEEDS CONCURRENT
 
 USES_demo      := RUNS $(HOW) CONCURRENT
@@ -18,6 +18,7 @@ USES_fig6      := $(STUDY) DEPTHS PLAIN_DEPTHS NETWORK
 USES_fig7      := $(STUDY)
 USES_claims    := $(WHERE)
 USES_eval      := $(WHERE) WEIGHTS NETWORK NORMALISATION
+USES_report    := $(WHERE)
 USES_status    := $(WHERE) SEEDS DEPTHS PLAIN_DEPTHS
 USES_train     := $(WHERE) $(HOW) NETWORK SEED
 USES_figures   := $(WHERE) NETWORK
@@ -31,14 +32,20 @@ USED  := $(sort $(foreach goal,$(GOALS),$(USES_$(goal))))
 GIVEN := $(sort $(foreach word,$(MAKEOVERRIDES),$(if $(findstring =,$(word)),\
 	$(firstword $(subst =, ,$(word))))))
 OTHER := $(filter-out PYTHON $(USED),$(GIVEN))
+ifneq ($(filter-out 1,$(YES)),)
+$(error YES=$(YES) means nothing: YES=1 trains for hours without asking)
+endif
 ifneq ($(OTHER),)
 $(error make $(GOALS) does not use $(OTHER): it uses $(or $(USED),no variables))
 endif
 
+# TRACK=tensorboard and TRACK=wandb install what they need when they are first asked for.
+EXTRA := $(addprefix .venv/,$(filter tensorboard wandb,$(TRACK)))
+
 # option NAME, as --name "VALUE" where the variable is set; defaults are those of the commands
 lower  = $(shell echo $(subst _,-,$(1)) | tr A-Z a-z)
-option = $(if $($(1)),--$(call lower,$(1))$(if $(filter-out YES,$(1)), "$($(1))"))
-given  = $(strip $(foreach name,$(1),$(call option,$(name))))
+option = $(if $($(1)),--$(call lower,$(1)) "$($(1))")
+given  = $(strip $(foreach name,$(filter-out YES,$(1)),$(call option,$(name))) $(if $(filter YES,$(1)),$(if $(YES),--yes)))
 
 # Of these, those that are named together are planned and made together, by the first of them.
 TOGETHER  := $(filter table6 fig6 fig7 claims,$(GOALS))
@@ -48,7 +55,7 @@ REPRODUCE  = $(if $(filter $@,$(firstword $(TOGETHER))),@PYTHONPATH=. $(BIN)/pyt
 
 .NOTPARALLEL:
 .PHONY: help demo test faults lint table6 fig6 fig7 claims eval status train figures \
-	shortcuts compare table1 publish readme bench clean
+	report shortcuts compare table1 publish readme bench clean
 
 help:  ## this list
 	@echo "Targets:"
@@ -65,6 +72,7 @@ help:  ## this list
 	@echo "  RUNS          where runs are recorded (experiments/runs)"
 	@echo "  DEVICE        auto, cpu or cuda (auto)"
 	@echo "  PRECISION     auto, bfloat16, float32, on CUDA tf32 (auto)"
+	@echo "  TRACK         tensorboard or wandb: live curves of the runs in training"
 	@echo "  YES           1: train for more than two hours without asking"
 	@echo "  CONCURRENT    runs at once; 0: as many as suits the device (0)"
 	@echo "  WEIGHTS       a file of weights for eval, with its NETWORK and NORMALISATION:"
@@ -72,13 +80,13 @@ help:  ## this list
 	@echo "  KILLS         how often faults kills a training (50)"
 	@echo "  PYTHON        the Python (3.10 or later) that .venv is made by (python3)"
 
-table6: .venv/ready  ## Table 6: trains what is missing of DEPTHS, then writes the table
+table6: .venv/ready $(EXTRA)  ## Table 6: trains what is missing of DEPTHS, then writes the table
 	$(REPRODUCE)
 
-fig6: .venv/ready  ## Figure 6: trains what is missing of DEPTHS and PLAIN_DEPTHS, then draws
+fig6: .venv/ready $(EXTRA)  ## Figure 6: trains what is missing of DEPTHS and PLAIN_DEPTHS, then draws
 	$(REPRODUCE)
 
-fig7: .venv/ready  ## Figure 7: trains what is missing of its five nets, measures responses, draws
+fig7: .venv/ready $(EXTRA)  ## Figure 7: trains what is missing of its five nets, measures responses, draws
 	$(REPRODUCE)
 
 eval: .venv/ready  ## test error of the recorded weights, or of WEIGHTS, a state dict of NETWORK
@@ -87,19 +95,22 @@ eval: .venv/ready  ## test error of the recorded weights, or of WEIGHTS, a state
 status: .venv/ready  ## every run of a study: finished, under way, stopped or missing
 	@$(BIN)/python experiments/status.py $(call given,$(USES_status))
 
-train: .venv/ready  ## one run: NETWORK from SEED
+train: .venv/ready $(EXTRA)  ## one run: NETWORK from SEED
 	@$(BIN)/python experiments/train.py $(call given,$(USES_train))
 
 figures: .venv/ready  ## everything that can be drawn from what is recorded; trains nothing
 	@PYTHONPATH=. $(BIN)/python experiments/figures.py $(call given,$(USES_figures))
 
+report: .venv/ready  ## report.html: one page of all that is recorded, to share; trains nothing
+	@$(BIN)/python experiments/report.py $(call given,$(USES_report))
+
 claims: .venv/ready  ## section 4.2's claims, checked on what is recorded; trains nothing
 	$(REPRODUCE)
 
-shortcuts: .venv/ready  ## shortcut options A, B and C at one DEPTH: trains what is missing, tabulates
+shortcuts: .venv/ready $(EXTRA)  ## shortcut options A, B and C at one DEPTH: trains what is missing, tabulates
 	@$(BIN)/python experiments/shortcuts.py $(call given,$(USES_shortcuts))
 
-compare: .venv/ready  ## ResNet-18 beside VGG-19; SETTINGS=10-epochs: SimpleCNN beside ResNet-18
+compare: .venv/ready $(EXTRA)  ## ResNet-18 beside VGG-19; SETTINGS=10-epochs: SimpleCNN beside ResNet-18
 	@$(BIN)/python experiments/compare.py $(call given,$(USES_compare))
 
 table1: .venv/ready  ## multiply-adds of the ImageNet networks, counted, beside the paper's
@@ -111,7 +122,7 @@ publish: .venv/ready  ## copies the finished runs of RUNS to experiments/runs
 readme: .venv/ready  ## the README's tables, from the published runs
 	@$(BIN)/python experiments/readme.py
 
-demo: .venv/ready  ## the whole study in a few minutes, on synthetic images: figures/demo/
+demo: .venv/ready $(EXTRA)  ## the whole study in a few minutes, on synthetic images: figures/demo/
 	@PYTHONPATH=. $(BIN)/python experiments/reproduce.py table6 fig6 fig7 claims --settings demo \
 		$(call given,$(USES_demo))
 
@@ -137,6 +148,10 @@ bench: .venv/ready  ## training speed beside a plain PyTorch loop, as a ratio
 
 clean:  ## remove .venv and caches; runs and figures stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache *.egg-info
+
+.venv/tensorboard .venv/wandb: .venv/ready
+	$(BIN)/python -m pip install --editable '.[$(@F)]'
+	touch $@
 
 # torch and torchvision in one command, so that pip picks a matching pair
 .venv/ready: setup.cfg pyproject.toml

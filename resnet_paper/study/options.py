@@ -14,6 +14,7 @@ import click
 from resnet_paper.networks import names
 from resnet_paper.runs.recipe import SETTINGS
 from resnet_paper.study.study import Study
+from resnet_paper.study.tracking import TRACKERS
 
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "bfloat16", "tf32", "float32")
@@ -28,13 +29,17 @@ class Word(click.ParamType):
     def __init__(self, words: Collection[str], aliases: Mapping[str, str] = ALIASES) -> None:
         self.words, self.aliases = words, aliases
 
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return f"[{'|'.join(filter(None, self.words))}]"
+
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         word = self.aliases.get(value.lower(), value.lower())
         if word in self.words:
             return word
         near = difflib.get_close_matches(word, self.words, n=1)
         question = f": did you mean {near[0]!r}?" if near else ""
-        return self.fail(f"{value!r} is none of {', '.join(self.words)}{question}", param, ctx)
+        known = ", ".join(filter(None, self.words))
+        return self.fail(f"{value!r} is none of {known}{question}", param, ctx)
 
 
 class Count(click.ParamType):
@@ -110,6 +115,7 @@ def options(command: Callable[..., None]) -> Callable[..., None]:
     )
     @click.option("--device", type=Word(DEVICES), default=Study.device, show_default=True)
     @click.option("--precision", type=Word(PRECISIONS), default=Study.precision, show_default=True)
+    @click.option("--track", type=Word(("", *TRACKERS)), default=Study.track, help="Live curves.")
     @click.option("--yes", is_flag=True, help="Train for hours without asking.")
     @functools.wraps(command)
     def with_study(**arguments: Any) -> None:

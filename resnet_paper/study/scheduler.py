@@ -6,7 +6,7 @@ import math
 import signal
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -19,6 +19,7 @@ from resnet_paper.runs.recipe import Recipe
 from resnet_paper.runs.run import InUseError, Run
 from resnet_paper.study.duration import duration
 from resnet_paper.study.plan import Plan
+from resnet_paper.study.tracking import Tracker
 from resnet_paper.training import backend as backends
 from resnet_paper.training import checkpoint, data
 from resnet_paper.training.backend import Backend
@@ -39,27 +40,35 @@ def train_all(
     backend: Backend,
     concurrent: int,
     yes: bool = False,
+    track: str = "",
 ) -> None:
     """Train unfinished runs to their ends, some at once, after printing what that will take.
 
-    concurrent: how many at once; 0: as many as suits the device. yes: never ask. Raises UserError
+    concurrent: how many at once; 0: as many as suits the device. yes: never ask. track: one
+    of TRACKERS, or none. Raises UserError
     before anything is trained if one cannot be resumed, where the GPU's memory is full, and at the
     end if another process is still training one.
     """
     points = {run: resume_point(run, recipe, backend) for run in runs}
     dataset = data.load(recipe, data_dir)
+    threads = torch.get_num_threads()
     try:
         dataset = dataset.to(backend.device)
         plan = Plan.of(runs, points, recipe, dataset, backend, concurrent)
+        points.clear()
         if not yes:
             plan.confirm()
-        held = train_by_turns(runs, plan.at_once, recipe, dataset, backend)
-        held = train_by_turns(held, plan.at_once, recipe, dataset, backend) if held else []
+        with Tracker(track, runs[0].root, recipe) if track else nullcontext() as tracker:
+            held = train_by_turns(runs, plan.at_once, recipe, dataset, backend, tracker)
+            if held:
+                held = train_by_turns(held, plan.at_once, recipe, dataset, backend, tracker)
     except torch.OutOfMemoryError as error:
         raise UserError(
             "the GPU's memory is full: free it or train fewer runs at once (CONCURRENT=1); the "
             "same command resumes from the last checkpoints"
         ) from error
+    finally:
+        torch.set_num_threads(threads)
     if held := [run for run in held if not run.is_finished_with(recipe)]:
         raise UserError(
             f"{', '.join(map(str, held))}: still being trained by another process; "
@@ -81,7 +90,12 @@ def resume_point(run: Run, recipe: Recipe, backend: Backend) -> Checkpoint | Non
 
 
 def train_by_turns(
-    runs: Sequence[Run], at_once: int, recipe: Recipe, dataset: Dataset, backend: Backend
+    runs: Sequence[Run],
+    at_once: int,
+    recipe: Recipe,
+    dataset: Dataset,
+    backend: Backend,
+    tracker: Tracker | None = None,
 ) -> list[Run]:
     """Train runs to their ends, some at once by turns; return those left to other processes.
 
@@ -101,6 +115,8 @@ def train_by_turns(
                     progress = next(steps)
                     if progress.row is not None:
                         report(run, recipe, progress)
+                        if tracker:
+                            tracker.measured(run, progress.row)
                         progress = next(steps)  # no run is left without work
                 except StopIteration:
                     bars.fill(run)
@@ -111,6 +127,11 @@ def train_by_turns(
                     bars.fill(run)
                     held.append(run)
                     del active[run]
+                    continue
+                except Exception:
+                    if not stop.is_set():
+                        raise
+                    del active[run]  # Ctrl-C also ends a compiler that the run waits for
                     continue
                 reached[run] = progress.iteration
                 bars.show(run, progress.iteration)

@@ -30,6 +30,7 @@ class Study:
     draw_only: bool = False
     concurrent: int = 0  # how many runs at once; 0: as many as suits the device
     yes: bool = False  # train for hours without asking
+    track: str = ""  # "tensorboard" or "wandb": live curves
 
     @property
     def recipe(self) -> Recipe:
@@ -37,7 +38,7 @@ class Study:
 
     @property
     def note(self) -> str:
-        """What a table must say of itself if it is not by the paper's settings."""
+        """The note of tables that are not by the paper's settings; else ""."""
         if self.recipe.dataset == "synthetic":
             return "Synthetic images: a demonstration, not CIFAR-10."
         return "" if self.settings == "paper" else f"Settings {self.settings!r}, not the paper's."
@@ -61,27 +62,27 @@ class Study:
 
     def results(self, networks: Sequence[str] | None = None) -> list[Result]:
         """The finished runs, of all networks or of these; UserError if of another recipe."""
-        results = finished_runs(self.root, self.settings)
+        results = finished_runs(self.root, self.settings, networks)
         for result in results:
             result.run.require_recipe(result.content, self.recipe)
-        return [each for each in results if networks is None or each.network in networks]
+        return results
 
     def results_to_draw(self, networks: Sequence[str] | None = None) -> list[Result]:
         """`results`, for tables and figures, which replace older ones.
 
         Raises UserError if a root that was chosen has no finished run at all: a mistake, likely.
         """
-        results = self.results()
-        if self.root != PUBLISHED and not results:
+        results = self.results(networks)
+        if self.root != PUBLISHED and not (results or self.results()):
             raise UserError(
                 f"no finished run in {self.root / self.settings}: is RUNS (--runs) or SETTINGS "
                 "(--settings) mistyped, or has none finished yet?"
             )
         self.check_precision([each.run for each in results], refuse=False)
-        return [each for each in results if networks is None or each.network in networks]
+        return results
 
     def has_begun(self, network: str) -> bool:
-        """Whether a run of this network is recorded or was begun."""
+        """True if a run of this network is recorded or was begun."""
         return bool(network) and (self.root / self.settings / network).is_dir()
 
     def check_precision(self, finished: Sequence[Run], refuse: bool) -> None:
@@ -124,4 +125,12 @@ class Study:
         backend = scheduler.choose_backend(self.device, self.precision, self.recipe)
         for folder in (self.root / self.settings, self.output):
             require_writable(folder)
-        scheduler.train_all(missing, self.recipe, self.data_dir, backend, self.concurrent, self.yes)
+        scheduler.train_all(
+            missing,
+            self.recipe,
+            self.data_dir,
+            backend,
+            concurrent=self.concurrent,
+            yes=self.yes,
+            track=self.track,
+        )
