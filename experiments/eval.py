@@ -22,16 +22,19 @@ from resnet_paper.training import data
 def main(study: Study, weights: Path | None, network: str | None, named: str | None) -> None:
     """Evaluate the weights that are recorded, or a file of weights, on the test images."""
     if weights is None:
-        files = [each.run.weights_file for each in study.results(network and [network])]
-        todo = [(file, file.parents[1].name) for file in files if file.exists()]
+        todo = [
+            (each.run.weights_file, each.network, content)
+            for each in study.results([network] if network else None)
+            if (content := each.weights()) is not None
+        ]
     elif network is None:
         raise UserError(f"of which network is {weights}? Say so by NETWORK (--network)")
     else:
-        todo = [(weights, network)]
+        todo = [(weights, network, weights.read_bytes())]
     if not todo:
         raise UserError(f"no weights are recorded in {study.root / study.settings}")
     dataset = data.load(study.recipe, study.data_dir)
-    for file, name in todo:
+    for file, name, content in todo:
         require_cifar10(name)
         refuse_weights_of_another(name, file)
         of_run = study.recipe.normalisation if weights is None else recorded_normalisation(file)
@@ -42,7 +45,7 @@ def main(study: Study, weights: Path | None, network: str | None, named: str | N
                 "NORMALISATION (--normalisation): 'per-pixel mean', 'channels', "
                 "'imagenet channels', or numbers"
             )
-        built = load_weights(name, file.read_bytes(), str(file))
+        built = load_weights(name, content, str(file))
         loss, error = evaluate(built, dataset.test, normalisation(chosen, dataset.train))
         click.echo(f"{name}, {file}: test error {error:.2f}%, loss {loss:.4f} (by {chosen})")
 

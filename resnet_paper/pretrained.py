@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from resnet_paper.errors import UserError
 from resnet_paper.networks.build import load_weights
 from resnet_paper.networks.names import require_cifar10
+from resnet_paper.runs.recipe import PAPER
 from resnet_paper.runs.run import Run, finished_runs
 
 PUBLISHED = Path(__file__).parent.parent / "experiments" / "runs"
@@ -42,17 +43,26 @@ def load(
     """A network as it was at the end of a recorded run, in test mode.
 
     settings: "paper" for the full-length runs, "overnight" for those of an eighth of the length.
-    Raises UserError if there are no weights of it, naming those that there are, or if they are
-    damaged; UnknownNetworkError if no network has this name.
+    Raises UserError if there are no weights of it, naming those that there are, if they are damaged
+    or were trained with another normalisation; UnknownNetworkError if no network has this name.
     """
     require_cifar10(network)
     run = Run(runs, settings, network, seed)
-    content = run.result().weights() if run.finished else None
+    result = run.result() if run.finished else None
+    content = result.weights() if result else None
     if content is None:
         results = finished_runs(runs, settings)
         found = [str(each) for each in results if each.run.weights_file.exists()]
         raise UserError(
             f"{runs / settings} has no weights of {run}; those that it has: "
             f"{', '.join(found) or 'none'}"
+        )
+    recipe = result.record.recipe if result else PAPER
+    if (recipe.dataset, recipe.train_images, recipe.normalisation) != (
+        (PAPER.dataset, PAPER.train_images, PAPER.normalisation)
+    ):
+        raise UserError(
+            f"{run} was trained on images normalised in another way: load its weights by "
+            "networks.build.load_weights"
         )
     return Classifier(load_weights(network, content, str(run.weights_file))).eval()

@@ -94,7 +94,9 @@ def record_run(tmp_path: Path) -> Callable[..., Result]:
         run = Run(tmp_path, settings, network, seed)
         recipe = SETTINGS[settings]
         steps = [*range(recipe.measure_every, recipe.iterations, recipe.measure_every)]
-        row = Measurement(**{**dict.fromkeys(COLUMNS, error + 1), "iteration": 0})
+        # each column has a number of its own, so that swapped ones do not look alike
+        offsets = {name: error + 1 + place / 100 for place, name in enumerate(COLUMNS)}
+        row = Measurement(**{**offsets, "iteration": 0})
         rows = [replace(row, iteration=step) for step in steps]
         rows.append(replace(row, iteration=recipe.iterations, test_error=error))
         changed = curve(pd.DataFrame([asdict(row) for row in rows])).to_dict("records")

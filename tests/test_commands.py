@@ -142,7 +142,7 @@ def test_targets_together_are_planned_once_and_each_table_is_complete(
     result = run(reproduce.main, "table6", "fig6", "fig7", "claims", *DEMO, *nets)
     assert result.exit_code == 0, result.output
     assert result.output.count("To train") == 1
-    assert result.output.count("plain-8 seed 0: about") == 1
+    assert result.output.count("plain-8 seed 0 (6n+2") == 1
     for name in ("table6.md", "plain.md", "figure6.png", "figure7.png", "claims.md"):
         assert Path("figures/demo", name).exists(), name
 

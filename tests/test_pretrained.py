@@ -27,6 +27,15 @@ def test_a_recorded_network_with_its_normalisation(record_run: Callable[..., Res
         assert torch.equal(loaded(pixels), network.eval()(pixels - loaded.mean))
 
 
+def test_weights_trained_with_another_normalisation_are_refused(
+    record_run: Callable[..., Result],
+) -> None:
+    """The classifier subtracts the mean image of all training images."""
+    result = record_run("resnet-8", settings="tiny-epochs", weights=build("resnet-8"))
+    with pytest.raises(UserError, match="normalised in another way"):
+        pretrained.load("resnet-8", runs=result.run.root, settings="tiny-epochs")
+
+
 def test_pixels_as_bytes_are_refused() -> None:
     with pytest.raises(TypeError, match=r"floats in .* divide by 255"):
         pretrained.Classifier(torch.nn.Identity())(torch.zeros(1, 3, 32, 32).byte())

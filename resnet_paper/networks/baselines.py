@@ -15,7 +15,7 @@ class HashDropout(nn.Module):
     """In training, each number becomes 0 or twice itself, at equal chances.
 
     The choice is a hash of a number's place and of how many passes there were, which is a buffer
-    and so part of a checkpoint: a run goes on as if it had not been interrupted, on any device.
+    and so part of a checkpoint: a run resumes as if it had not been interrupted, on any device.
     """
 
     passes: Tensor

@@ -1,4 +1,4 @@
-"""What a network is made of, counted: layers, parameters, multiply-adds."""
+"""The layers, parameters and multiply-adds of a network."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ TITLES = {
 
 
 class Name(NamedTuple):
-    """What a network's name says.
+    """The parts of a network's name.
 
     kind: one of TITLES; "plain" and "resnet" are section 4.2's nets of 6n+2 layers.
     option: the shortcut option of a "resnet", A, B or C; "" of others.
@@ -36,7 +36,7 @@ class Name(NamedTuple):
 
     @property
     def in_study(self) -> bool:
-        """Whether section 4.2 trains such a net: plain, or residual with option A."""
+        """True of the nets that section 4.2 trains: plain, or residual with option A."""
         return self.kind == "plain" or self.option == "A"
 
 

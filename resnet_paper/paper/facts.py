@@ -1,4 +1,4 @@
-"""What "Deep Residual Learning for Image Recognition" says (arXiv 1512.03385).
+"""Facts of "Deep Residual Learning for Image Recognition" (arXiv 1512.03385).
 
 Facts only. Errors are percentages of the CIFAR-10 test set, with data augmentation, where nothing
 else is said.

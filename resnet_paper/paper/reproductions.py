@@ -1,4 +1,4 @@
-"""What others measured: public reproductions, each by its own protocol. Facts only."""
+"""Measurements of others: public reproductions, each by its own protocol."""
 
 from __future__ import annotations
 
@@ -117,8 +117,8 @@ REPRODUCTIONS = (
     ),
     Reproduction(
         "surajit-13-sutradhar/resnet",
-        "50,000 images, 64,000 iterations, one run, from its README, mixed float16 (plain-56, "
-        "which diverged so, in float32)",
+        "50,000 images, 64,000 iterations, one run, from its README, mixed float16 (plain-56 in "
+        "float32, because it diverged in float16)",
         {
             "resnet-20": Error(8.24),
             "resnet-32": Error(7.36),

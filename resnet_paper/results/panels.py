@@ -42,14 +42,16 @@ def conditions(recipe: Recipe) -> str:
 
 def legend_of_errors(recipe: Recipe, test: str, several: bool, with_paper: bool) -> list[Artist]:
     """The legend's entries of error curves, in black where curves have their networks' colours."""
-    kind = ", precise BN" if test == PRECISE else ""
-    entries: list[Artist] = [Line2D([], [], color="black", lw=1.8, label=f"test error{kind}")]
+    kind = "precise BN" if test == PRECISE else "moving averages"
+    entries: list[Artist] = [Line2D([], [], color="black", lw=1.8, label=f"test error, {kind}")]
     train = "training error, precise BN, not augmented"
     entries.append(Line2D([], [], color="black", lw=0.8, ls=DASHED, label=train))
     if with_paper:
         grey = pale("black")
-        entries.append(Line2D([], [], color=grey, lw=1.2, label="paper: test error, read off"))
-        train = "paper: training error, not defined there"
+        entries.append(
+            Line2D([], [], color=grey, lw=1.2, label="paper: test error (read off its figure)")
+        )
+        train = "paper: training error (definition not given)"
         entries.append(Line2D([], [], color=grey, lw=0.7, ls=DASHED, label=train))
     return entries + legend_of_frame(recipe, several)
 
@@ -88,10 +90,12 @@ def draw_paper(axes: Axes, network: str, shade: Colour, training: bool = True) -
     They are broken where they cannot be read. Nothing where the paper has none.
     """
     papers = facts.figure6_curves()
-    own = papers[papers["network"] == network]
+    own = papers[papers["network"] == network].set_index("iteration")
     if own.empty:
         return []
-    x = own["iteration"] / scale(PAPER)
+    every = PAPER.measure_every
+    own = own.reindex(range(own.index.min(), PAPER.iterations + every, every))  # 32,000 is not read
+    x = own.index / scale(PAPER)
     axes.plot(x, own["test_error"], color=shade, lw=1.2, zorder=1.5)
     if training:
         axes.plot(x, own["train_error"], color=shade, lw=0.7, ls=DASHED, zorder=1.5)

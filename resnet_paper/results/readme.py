@@ -20,8 +20,9 @@ from resnet_paper.results.formats import (
     format_number,
     statistics,
 )
+from resnet_paper.results.summary import summary
 from resnet_paper.results.tables import Table
-from resnet_paper.runs.run import Result, finished_runs, summary
+from resnet_paper.runs.run import Result, finished_runs
 
 PUBLISHED = Path("experiments/runs")  # from the README
 SETTINGS = ("paper", "overnight")  # of the runs that the README shows

@@ -21,9 +21,10 @@ from resnet_paper.results.formats import (
     format_number,
     statistics,
 )
+from resnet_paper.results.summary import summary
 from resnet_paper.runs.files import write, write_csv
 from resnet_paper.runs.recipe import PAPER, Recipe
-from resnet_paper.runs.run import Result, summary
+from resnet_paper.runs.run import Result
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ from scipy.special import stdtrit
 from resnet_paper.networks import names
 from resnet_paper.paper.claims import CLAIMS, Claim, LessThan
 from resnet_paper.paper.reproductions import TEST_ERROR_SPREAD, Spread, pooled
+from resnet_paper.results.summary import summary
 from resnet_paper.results.tables import Table
 from resnet_paper.runs.recipe import PAPER, Recipe
-from resnet_paper.runs.run import Result, summary
+from resnet_paper.runs.run import Result
 
 QUANTITIES = {
     "test error": "test_error",
@@ -65,7 +66,7 @@ class Side:
 class Comparison:
     """left < right, as measured.
 
-    noise: the difference at most put down to chance; 0 where a side is a bound or a count, NaN
+    noise: the largest difference attributed to chance; 0 where a side is a bound or a count, NaN
     where it is not known.
     """
 
@@ -157,7 +158,7 @@ def compare(claimed: LessThan, measured: pd.DataFrame, of: Spread | None) -> Com
 
 
 def is_noisy(claimed: LessThan) -> bool:
-    """Whether two means over runs are compared, and not a mean with a bound, nor a count."""
+    """True if two means over runs are compared; not a mean with a bound, nor a count."""
     sides = (claimed.left, claimed.right)
     return claimed.quantity in NOISY and all(isinstance(each, str) for each in sides)
 
@@ -238,7 +239,7 @@ def spread(quantity: str, own: Spread, recipe: Recipe) -> Spread | None:
 
 
 def basis_of(own: dict[str, Spread], spreads: dict[str, Spread | None], recipe: Recipe) -> str:
-    """What the verdicts rest on, in Markdown."""
+    """The spreads that the verdicts use, in Markdown."""
     lines = [
         "Two means differ if their difference is above the noise, t s √(1/n₁ + 1/n₂). s is the "
         "standard deviation over runs, pooled over the compared networks with n ≥ 2 where that has "

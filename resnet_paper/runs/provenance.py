@@ -28,7 +28,7 @@ def revision() -> str:
 
 
 def git(*arguments: str) -> str:
-    """What a git command prints of the repository that the package is in."""
+    """The output of a git command in the package's repository."""
     answer = subprocess.run(
         ["git", *arguments], cwd=PACKAGE, capture_output=True, text=True, check=True
     )

@@ -42,7 +42,7 @@ COLUMNS = Measurement.__struct_fields__
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
-    """What decides a result's bits and its seconds, besides the code, the recipe and the seed."""
+    """The machine and the software: with code, recipe and seed they decide a result's bits."""
 
     device: str
     precision: str

@@ -10,7 +10,8 @@ import hashlib
 import io
 import os
 import socket
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +81,7 @@ class Run:
         return content, record
 
     def record(self) -> Record | None:
-        """What run.json says, None where there is none; UserError if it is damaged."""
+        """The content of run.json, None where there is none; UserError if it is damaged."""
         found = self.read()
         return found and found[1]
 
@@ -90,7 +91,7 @@ class Run:
         return record is not None and record.finished
 
     def is_finished_with(self, recipe: Recipe) -> bool:
-        """Whether the run has finished; UserError if that was with another recipe."""
+        """True if the run has finished; UserError if that was with another recipe."""
         found = self.read()
         if found is None or not found[1].finished:
             return False
@@ -129,7 +130,7 @@ class Run:
 
     @property
     def in_use(self) -> bool:
-        """Whether a process holds this run."""
+        """True while a process holds this run."""
         try:
             lock = os.open(self.directory / "lock", os.O_RDONLY)
         except OSError:
@@ -138,6 +139,8 @@ class Run:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
+        except OSError:  # a file system without locks
+            return False
         finally:
             os.close(lock)
         return False
@@ -155,7 +158,7 @@ class Run:
         try:
             with writing(path):
                 try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    take(lock)
                 except BlockingIOError:
                     holder = os.read(lock, 1_000).decode(errors="replace").strip()
                     raise InUseError(f"{self} is in use by {holder}") from None
@@ -165,6 +168,19 @@ class Run:
             yield
         finally:
             os.close(lock)
+
+
+def take(lock: int) -> None:
+    """Lock an open file; BlockingIOError if another process keeps it.
+
+    Tried for a fifth of a second, since `in_use` holds it for a moment.
+    """
+    for _ in range(9):
+        try:
+            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.025)
+    return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,7 +221,7 @@ class Result:
 
     @property
     def diverged(self) -> bool:
-        """Whether the run ended because its loss had become infinite or NaN."""
+        """True if the run ended because its loss had become infinite or NaN."""
         return self.record.diverged is not None
 
     @property
@@ -225,10 +241,16 @@ class Result:
         return self.file("weights.pt") if self.run.weights_file.exists() else None
 
     def write_responses(self, table: pd.DataFrame) -> Result:
-        """Add responses.csv, whose rows are (layer, name, std), to the run."""
+        """Add responses.csv, whose rows are (layer, name, std), to the run, whose lock is held.
+
+        Raises UserError if another run has taken its place since it was read.
+        """
+        found = self.run.read()
+        if found is None or found[1].sha256.get("curve.csv") != self.record.sha256["curve.csv"]:
+            raise UserError(f"{self} has changed meanwhile: run the same command again")
         sha256 = write_csv(self.run.directory / "responses.csv", table)
-        digests = {**self.content["sha256"], "responses.csv": sha256}
-        self.run.write_record({**self.content, "sha256": digests})
+        digests = {**found[0]["sha256"], "responses.csv": sha256}
+        self.run.write_record({**found[0], "sha256": digests})
         return self.run.result()
 
 
@@ -247,40 +269,26 @@ def verified(run: Run, record: Record, name: str) -> bytes | None:
     return content
 
 
-def finished_runs(root: Path, settings: str) -> list[Result]:
-    """The results of some settings, by network and seed; UserError if one is damaged."""
+def finished_runs(
+    root: Path, settings: str, networks: Collection[str] | None = None
+) -> list[Result]:
+    """The results of some settings, of all networks or of these, by network and seed.
+
+    Raises UserError if one is damaged.
+    """
     results = []
-    for path in sorted((root / settings).glob("*/seed-*/run.json")):
-        seed = path.parent.name.removeprefix("seed-")
-        if seed.isdecimal() and str(int(seed)) == seed:
-            run = Run(root, settings, path.parent.parent.name, int(seed))
-            if run.finished:
-                results.append(run.result())
+    for run in begun_runs(root, settings):
+        found = run.read() if networks is None or run.network in networks else None
+        if found and found[1].finished:
+            results.append(Result.read(run, *found))
     return results
 
 
-SUMMARY = ("test_error", "test_error_precise", "train_error_clean", "val_error", "test_loss")
-
-
-def summary(results: Iterable[Result]) -> pd.DataFrame:
-    """A row a result: network, seed, parameters, SUMMARY, mean_response, diverged.
-
-    Errors (%) and loss (nats) are those at the last iteration; mean_response is the mean of Figure
-    7's stds over the layers, NaN where there are none. All are NaN where the run diverged.
-    """
-    rows = []
-    for result in results:
-        record = result.record
-        row: dict[str, object] = {
-            "network": record.network,
-            "seed": record.seed,
-            "parameters": record.parameters,
-            "diverged": result.diverged,
-        }
-        if not result.diverged:
-            row |= {name: getattr(record, name) for name in SUMMARY}
-            row["mean_response"] = result.mean_response
-        rows.append(row)
-    columns = ["network", "seed", "parameters", *SUMMARY, "mean_response", "diverged"]
-    numbers = dict.fromkeys([*SUMMARY, "mean_response"], float)
-    return pd.DataFrame(rows, columns=columns).astype({**numbers, "diverged": bool})
+def begun_runs(root: Path, settings: str) -> list[Run]:
+    """The runs of some settings that have a directory, by network and seed."""
+    runs = []
+    for path in (root / settings).glob("*/seed-*"):
+        seed = path.name.removeprefix("seed-")
+        if seed.isdecimal() and str(int(seed)) == seed:
+            runs.append(Run(root, settings, path.parent.name, int(seed)))
+    return sorted(runs)

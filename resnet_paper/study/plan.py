@@ -1,7 +1,8 @@
-"""What training some runs will take on this machine."""
+"""The time and memory that training takes on this machine."""
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 from collections.abc import Sequence
@@ -26,7 +27,7 @@ MEMORY_MARGIN = 1.25  # of what a run is measured to allocate on a GPU
 
 @dataclass(frozen=True)
 class Cost:
-    """What a run takes: seconds an iteration, and bytes of a GPU's memory."""
+    """The cost of a run: seconds an iteration, and bytes of a GPU's memory."""
 
     seconds: float
     memory: int
@@ -64,6 +65,8 @@ class Plan:
             seconds[run] = costs[key].seconds * left * with_measuring(recipe)
             begun = f", from iteration {done:,}" if done else ""
             click.echo(f"  {describe(run)}: about {duration(seconds[run])}{begun}")
+        if backend.device == "cuda":
+            reserved_memory()  # frees that of the networks that were timed
         memory = MEMORY_MARGIN * max(cost.memory for cost in costs.values())
         at_once = min(concurrent or backend.capacity(int(memory)), len(runs))
         if len(runs) > 1:
@@ -101,15 +104,13 @@ def with_measuring(recipe: Recipe) -> float:
 
 
 def measure_cost(network: str, recipe: Recipe, dataset: Dataset, backend: Backend) -> Cost:
-    """What a network takes here: the best time of a few iterations, and the memory at its peak.
+    """The cost of a network here: the best time of a few iterations, and its memory.
 
     On CUDA of a few times 20 iterations, which wake up the GPU and are not waited for singly.
     """
     on_gpu = backend.device == "cuda"
     count = min(20, recipe.measure_every) if on_gpu else 1
-    before = torch.cuda.memory_allocated() if on_gpu else 0
-    if on_gpu:
-        torch.cuda.reset_peak_memory_stats()
+    before = reserved_memory() if on_gpu else 0
     learner = Learner(build(network), recipe, dataset.train, backend)
     stream = BatchStream(len(dataset.train), recipe.batch_size, seed=0, padding=recipe.padding)
     times = []
@@ -119,5 +120,12 @@ def measure_cost(network: str, recipe: Recipe, dataset: Dataset, backend: Backen
         learner.advance(count)
         learner.training_errors(1)  # waits for the device
         times.append((time.perf_counter() - start) / count)
-    memory = torch.cuda.max_memory_allocated() - before if on_gpu else 0
+    memory = reserved_memory() - before if on_gpu else 0
     return Cost(min(times), memory)
+
+
+def reserved_memory() -> int:
+    """The bytes of a GPU that are in use, those of captured graphs among them."""
+    gc.collect()
+    torch.cuda.empty_cache()
+    return torch.cuda.memory_reserved()

@@ -14,7 +14,7 @@ from resnet_paper.networks import names
 from resnet_paper.networks.build import load_weights
 from resnet_paper.runs.files import write
 from resnet_paper.runs.record import Published, as_json
-from resnet_paper.runs.run import Result
+from resnet_paper.runs.run import Result, Run
 from resnet_paper.study.evaluate import evaluate
 from resnet_paper.training.data import Images, Normalisation
 
@@ -32,9 +32,9 @@ def publish(result: Result, root: Path, test: Images, normalise: Normalisation) 
     Raises UserError if there is such a run already, or this one is damaged.
     """
     published = replace(result.run, root=root)
+    require_absent(published)
     with published.locked():
-        if published.record() is not None:
-            raise UserError(f"{published.directory} has a run already: it is not overwritten")
+        require_absent(published)
         content = dict(result.content)
         files = {name: result.file(name) for name in ("curve.csv", "responses.csv")}
         weights = result.weights() if publishes_weights(result) else None
@@ -49,6 +49,12 @@ def publish(result: Result, root: Path, test: Images, normalise: Normalisation) 
         }
         published.write_record(content)
     return published.result()
+
+
+def require_absent(run: Run) -> None:
+    """UserError if there is such a run already."""
+    if run.record() is not None:
+        raise UserError(f"{run.directory} has a run already: it is not overwritten")
 
 
 def publishes_weights(result: Result) -> bool:

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from resnet_paper.errors import UserError
-from resnet_paper.runs.record import COLUMNS
-from resnet_paper.runs.run import Run
+from resnet_paper.runs.run import Run, begun_runs
 from resnet_paper.study.duration import duration
 from resnet_paper.study.study import Study
 
 FINISHED, UNDER_WAY, STOPPED, MISSING = "finished", "under way", "stopped", "missing"
+DAMAGED = "damaged (drawing or training it says how)"
 
 
 @dataclass(frozen=True)
@@ -39,44 +39,37 @@ class Status:
 
 def status(study: Study, runs: Sequence[Run]) -> list[Status]:
     """The wanted runs of a study and whatever else is recorded or was begun, in this order."""
-    found = {*runs, *begun(study)}
-    return [status_of(run, study) for run in [*runs, *sorted(found - {*runs})]]
-
-
-def begun(study: Study) -> list[Run]:
-    """The runs that have a directory."""
-    return [
-        study.run(path.parent.name, int(path.name.removeprefix("seed-")))
-        for path in (study.root / study.settings).glob("*/seed-*")
-        if path.name.removeprefix("seed-").isdecimal()
-    ]
+    others = [run for run in begun_runs(study.root, study.settings) if run not in runs]
+    return [status_of(run, study) for run in [*runs, *others]]
 
 
 def status_of(run: Run, study: Study) -> Status:
     """Where a run stands, read from its run.json and curve.csv alone."""
     total = study.recipe.iterations
-    record = run.record()
+    try:
+        record, row = run.record(), last_row(run)
+    except UserError:
+        return Status(run, DAMAGED)
     if record is None:
-        return Status(run, MISSING)
+        return Status(run, UNDER_WAY if run.in_use else MISSING, 0, total)
     if record.finished:
         return Status(run, FINISHED, total, total, record.test_error)
     state = UNDER_WAY if run.in_use else STOPPED
-    row = last_row(run)
     if row is None:
         return Status(run, state, 0, total)
-    iteration, seconds = int(row["iteration"]), float(row["seconds"])
-    left = seconds * (total - iteration) / iteration
-    return Status(run, state, iteration, total, float(row["test_error"]), left)
+    left = row["seconds"] * (total - row["iteration"]) / row["iteration"]
+    return Status(run, state, int(row["iteration"]), total, row["test_error"], left)
 
 
-def last_row(run: Run) -> dict[str, str] | None:
+def last_row(run: Run) -> dict[str, float] | None:
     """The last row of an unfinished run's curve.csv; UserError if that is no curve."""
     path = run.directory / "curve.csv"
     try:
         with path.open(newline="") as file:
             rows = list(csv.DictReader(file))
+        columns = ("iteration", "seconds", "test_error")
+        return {name: float(rows[-1][name]) for name in columns} if rows else None
     except FileNotFoundError:
         return None
-    if rows and tuple(rows[-1]) != COLUMNS:
-        raise UserError(f"{path} is not the curve that a run left")
-    return rows[-1] if rows else None
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise UserError(f"{path} is not the curve that a run left") from error

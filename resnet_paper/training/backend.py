@@ -30,7 +30,7 @@ RECOMPILE_LIMIT = 256
 
 @dataclass(frozen=True)
 class Backend:
-    """What decides the bits of a result, besides the recipe and the seed.
+    """Device, precision, compilation and threads: they decide a result's bits, as the seed does.
 
     float32 is plain PyTorch. bfloat16 is the fast path: convolutions in bfloat16 by autocast,
     channels last, on a CPU compiled blocks; weights, momentum and BN statistics stay float32.
@@ -144,7 +144,7 @@ def choose(device: str = "auto", precision: str = "auto", iterations: int = 0) -
 
 
 def has_bfloat16(device: str) -> bool:
-    """Whether bfloat16 arithmetic is in the hardware, not emulated."""
+    """True if bfloat16 arithmetic is in the hardware, not emulated."""
     if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()

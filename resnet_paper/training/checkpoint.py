@@ -45,7 +45,7 @@ class State:
 
     @property
     def diverged(self) -> bool:
-        """Whether the training loss has become infinite or NaN."""
+        """True once the training loss is infinite or NaN."""
         return bool(self.rows) and not math.isfinite(self.rows[-1].train_loss)
 
     @property

@@ -121,6 +121,9 @@ class Learner:
         self.execute_evaluation = self.backend.captured(self.evaluate_loaded)
         if self.statistics:  # not every network has BN
             self.execute_statistics = self.backend.captured(self.add_statistics)
+        if self.backend.compiled and self.statistics:  # now, not hours later when it measures
+            for work in (self.iteration, self.evaluate_loaded, self.add_statistics):
+                work()
         self.restore(before)
 
     def iteration(self) -> None:
@@ -180,7 +183,7 @@ class Learner:
 
     @property
     def busy(self) -> bool:
-        """Whether the device has work left; a CPU never has."""
+        """True while the device has work left; a CPU never has."""
         return self.stream is not None and not self.stream.query()
 
     @in_context
@@ -237,8 +240,8 @@ class Learner:
     def recompute_statistics(self, plan: Plan) -> Iterator[None]:
         """Set BN's statistics to the mean over a plan's batches of their means and variances.
 
-        Precise BN. Yields after each batch. The plan replaces the loaded iterations; other buffers
-        change too, so `buffers_kept` stands around. Without BN it does nothing.
+        Yields after each batch. The plan replaces the loaded iterations, and other buffers change
+        too, so `buffers_kept` stands around. Without BN it does nothing.
         """
         if not self.statistics:
             return

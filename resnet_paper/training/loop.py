@@ -23,7 +23,9 @@ from resnet_paper.training.data import BatchStream, Dataset, Images
 from resnet_paper.training.learner import Learner
 
 CHECKPOINT_EVERY = 300.0  # seconds: the most that a killed run loses, besides a measurement
-ITERATIONS_AT_ONCE = {"cpu": 1, "cuda": 100}  # between two looks at the clock and the keyboard
+# Between two looks at the clock and the keyboard: iterations, and batches of an evaluation.
+ITERATIONS_AT_ONCE = {"cpu": 1, "cuda": 100}
+BATCHES_AT_ONCE = {"cpu": 1, "cuda": 20}
 
 
 @dataclass(frozen=True)
@@ -167,8 +169,10 @@ class Training:
 
     def evaluate(self, images: Images) -> Generator[Progress, None, tuple[float, float]]:
         """Mean loss (nats) and error (%) in test mode, unaugmented."""
-        for _ in self.learner.evaluate(images):
-            yield self.progress()
+        at_once = BATCHES_AT_ONCE[self.learner.backend.device]
+        for count, _ in enumerate(self.learner.evaluate(images), start=1):
+            if count % at_once == 0:
+                yield self.progress()
         return self.learner.evaluation_errors(len(images))
 
     def use_precise_statistics(self) -> Iterator[Progress]:
@@ -185,7 +189,7 @@ class Training:
             train_error_clean = (yield from self.evaluate(self.dataset.train))[1]
         buffer = io.BytesIO()
         torch.save(self.learner.state().weights, buffer)
-        seconds = self.seconds
+        seconds = state.seconds  # up to the last measurement
         digests = {
             "weights.pt": write(self.run.weights_file, buffer.getvalue()),
             "curve.csv": self.run.write_curve(state.rows),
@@ -221,7 +225,10 @@ class Training:
 
     def progress(self, row: Measurement | None = None) -> Progress:
         done = self.state.iteration - self.first_iteration
-        per_iteration = (time.monotonic() - self.began) / max(done, 1)
+        if done > 0:
+            per_iteration = (time.monotonic() - self.began) / done
+        else:  # resumed inside a measurement: the pace so far
+            per_iteration = self.seconds / max(self.state.iteration, 1)
         return Progress(
             self.state.iteration,
             self.recipe.batch_size / per_iteration,

@@ -17,7 +17,7 @@ from resnet_paper.paper import facts
 from resnet_paper.results import figures
 from resnet_paper.results.curves import PRECISE, TEST, mean_curves
 from resnet_paper.results.panels import conditions, error_ticks
-from resnet_paper.results.style import spread
+from resnet_paper.results.style import Label, label_right, spread
 from resnet_paper.runs.recipe import OVERNIGHT, PAPER, SETTINGS, TINY
 from resnet_paper.runs.run import Result
 
@@ -49,7 +49,9 @@ def test_figure6_has_a_panel_for_each_kind_and_both_errors_of_each_net(
     assert len(curves(plain)) == 4
     assert len(curves(residual)) == 2
     assert labels(residual) == ["ResNet-20  7.25"]
-    assert "test error" in legend(figure)
+    assert "test error, moving averages" in legend(figure)
+    last = [round(line.get_ydata()[-1], 2) for line in curves(residual)]
+    assert last == [8.29, 7.25], "dashed: training error, unaugmented; bold: test error"
 
 
 def test_figure6_has_the_papers_axes_at_the_papers_length(record_run: RecordRun) -> None:
@@ -96,6 +98,24 @@ def test_a_title_says_how_the_training_differs_from_the_papers() -> None:
     assert conditions(SETTINGS["paper-45k"]) == "45,000 images"
     assert conditions(OVERNIGHT) == "8,000 iterations"
     assert "synthetic images" in conditions(replace(PAPER, dataset="synthetic"))
+
+
+def test_labels_stand_apart_and_their_lines_begin_where_the_curves_end() -> None:
+    axes = Figure().subplots()
+    axes.set_ylim(0, 18)  # a text is one unit high
+    label_right(axes, [Label("b", 4.2, (0, 0, 0)), Label("a", 4.0, (1, 0, 0))])
+    assert [text.get_text() for text in axes.texts] == ["a", "b"]
+    assert [text.xy for text in axes.texts] == [(1, 4.0), (1, 4.2)]
+    places = [text.xyann[1] for text in axes.texts]
+    assert places == pytest.approx([3.6, 4.6])
+
+
+def test_the_papers_curve_is_broken_where_it_was_not_read(record_run: RecordRun) -> None:
+    (axes,) = figures.figure6([record_run("plain-20")], PAPER, with_paper=True).axes
+    paper = next(line for line in axes.lines if np.isnan(np.asarray(line.get_ydata(), float)).any())
+    read = dict(zip(np.round(paper.get_xdata(), 1), paper.get_ydata(), strict=True))
+    assert np.isnan(read[3.2])
+    assert not np.isnan(read[3.1] + read[3.3])
 
 
 def test_figure6_sets_110_beside_1202_when_both_are_there(record_run: RecordRun) -> None:
@@ -273,14 +293,14 @@ def test_the_papers_curves_do_not_stand_behind_those_of_another_length(
 def test_figure6_with_precise_bn_draws_that_error(record_run: RecordRun) -> None:
     result = record_run("resnet-20", error=7.0)  # its precise error is 8.0
     figure = figures.figure6([result], PAPER, test=PRECISE)
-    assert labels(figure.axes[0]) == ["ResNet-20  8.00"]
+    assert labels(figure.axes[0]) == ["ResNet-20  8.08"]
     assert "test error, precise BN" in legend(figure)
 
 
 def test_both_test_errors_of_one_net_over_each_other(record_run: RecordRun) -> None:
     results = [record_run("resnet-20", error=7.0), record_run("resnet-56")]
     (axes,) = figures.precise_bn(results, "resnet-20", PAPER).axes
-    assert labels(axes) == ["moving averages 7.00", "precise BN 8.00", "paper 8.80"]
+    assert labels(axes) == ["moving averages 7.00", "precise BN 8.08", "paper 8.80"]
     assert figures.precise_bn(results, "resnet-32", PAPER) is None
 
 

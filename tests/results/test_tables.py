@@ -127,19 +127,41 @@ def test_distance_to_the_papers_curves_is_a_mean_of_absolute_differences(
 
     def shifted(by: float) -> Callable[[pd.DataFrame], pd.DataFrame]:
         def curve(table: pd.DataFrame) -> pd.DataFrame:
-            error = paper["test_error"].reindex(table["iteration"]) + by
-            return table.assign(test_error=error.to_numpy())
+            test, train = (
+                paper[error].reindex(table["iteration"]).to_numpy()
+                for error in ("test_error", "train_error")
+            )
+            return table.assign(
+                test_error=test + by,
+                test_error_precise=test + 2 * by,
+                train_error_clean=train + 3 * by,
+                train_error=train + 4 * by,
+            )
 
         return curve
 
     results = [record_run("resnet-20", seed, curve=shifted(by)) for seed, by in ((0, 2), (1, -1))]
     numbers = curves.distances(results).set_index("error")
-    assert numbers.loc["test_error", ["until_32k", "after_32k"]].tolist() == [1.5, 1.5]
-    assert numbers.loc["train_error", "after_32k"] > 5
+    expected = {
+        "test_error": 1.5,
+        "test_error_precise": 3,
+        "train_error_clean": 4.5,
+        "train_error": 6,
+    }
+    for error, distance in expected.items():
+        found = numbers.loc[error, ["until_32k", "after_32k"]].tolist()
+        assert found == pytest.approx([distance, distance]), error
     assert numbers["runs"].tolist() == [2] * 4
     assert numbers.loc["test_error", "points_after"] == paper["test_error"].loc[33_000:].count()
     assert "| ResNet-20 | 2 | 1.50 / 1.50 |" in tables.distances(results).markdown()
     assert tables.distances([record_run("resnet-26")]).numbers.empty, "the paper has no curve of it"
+
+
+@pytest.mark.parametrize(
+    ("points", "text"), [(9, "0.37*"), (10, "0.37"), (0, "0.37"), (1, "0.37*")]
+)
+def test_a_distance_over_few_points_is_marked(points: int, text: str) -> None:
+    assert tables.format_distance(0.37, points) == text
 
 
 def test_mean_responses(record_run: RecordRun) -> None:

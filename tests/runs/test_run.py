@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import pytest
 from msgspec.structs import replace
 
 from resnet_paper.errors import UserError
+from resnet_paper.results.summary import summary
 from resnet_paper.runs.recipe import PAPER
-from resnet_paper.runs.run import Result, Run, finished_runs, summary
+from resnet_paper.runs.run import Result, Run, finished_runs
 
 RecordRun = Callable[..., Result]
 
@@ -149,3 +151,44 @@ def test_a_directory_that_is_no_seed_is_no_run(record_run: RecordRun) -> None:
     run = record_run("resnet-20").run
     shutil.copytree(run.directory, run.directory.with_name("seed-00"))
     assert [result.run for result in finished_runs(run.root, "paper")] == [run]
+
+
+def test_responses_are_not_written_to_a_run_that_has_taken_the_place(
+    record_run: RecordRun,
+) -> None:
+    old = record_run("resnet-20", error=8.0)
+    new = record_run("resnet-20", error=9.0)
+    with pytest.raises(UserError, match="resnet-20 seed 0 has changed meanwhile"):
+        old.write_responses(pd.DataFrame({"layer": [1], "name": ["a"], "std": [0.7]}))
+    assert new.run.result().record == new.record
+
+
+def test_looking_whether_a_run_is_in_use_keeps_nobody_from_it(tmp_path: Path) -> None:
+    run = Run(tmp_path, "tiny", "resnet-8", 0)
+    with run.locked():
+        assert run.in_use
+    looking = True
+
+    def look() -> None:
+        while looking:
+            assert isinstance(run.in_use, bool)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        for _ in range(300):
+            with run.locked():
+                pass
+    finally:
+        looking = False
+        thread.join()
+    assert not run.in_use
+
+
+def test_only_the_networks_that_are_asked_for_are_read(record_run: RecordRun) -> None:
+    wanted, other = record_run("resnet-20"), record_run("vgg-19")
+    (other.run.directory / "curve.csv").write_text("damaged")
+    (found,) = finished_runs(wanted.run.root, "paper", ["resnet-20"])
+    assert found.record == wanted.record
+    with pytest.raises(UserError, match="vgg-19"):
+        finished_runs(wanted.run.root, "paper")

@@ -7,7 +7,7 @@ import pytest
 
 from resnet_paper.runs.recipe import Recipe
 from resnet_paper.runs.run import Result
-from resnet_paper.study.status import FINISHED, MISSING, STOPPED, UNDER_WAY, status
+from resnet_paper.study.status import DAMAGED, FINISHED, MISSING, STOPPED, UNDER_WAY, status
 from resnet_paper.study.study import Study
 from resnet_paper.training.data import Dataset
 from tests.training.trained import interrupted
@@ -27,6 +27,13 @@ def test_a_run_is_missing_stopped_under_way_or_finished(
     assert str(stopped).startswith("plain-8 seed 0: stopped at 33%, test error ")
     with wanted[0].locked():
         assert status(study, wanted)[0].state == UNDER_WAY
+
+
+def test_a_damaged_run_hides_no_other(record_run: Callable[..., Result]) -> None:
+    damaged, intact = record_run("resnet-20"), record_run("resnet-32")
+    damaged.run.record_file.write_text("{")
+    states = [each.state for each in status(Study(root=intact.run.root), [])]
+    assert states == [DAMAGED, FINISHED]
 
 
 def test_finished_runs_that_were_not_asked_for_are_named_too(

@@ -94,7 +94,7 @@ def test_a_finished_run_is_left_as_it_is(tmp_path: Path, recipe: Recipe, dataset
     assert (run.directory / "run.json").read_bytes() == before
 
 
-def test_a_lost_checkpoint_is_not_begun_anew(
+def test_a_lost_checkpoint_is_not_begun_again(
     tmp_path: Path, recipe: Recipe, dataset: Dataset
 ) -> None:
     run = interrupted(Run(tmp_path, "tiny", "resnet-8", 0), recipe, dataset, at=5)
@@ -390,3 +390,17 @@ def test_a_checkpoint_of_another_format_is_refused_and_one_without_a_number_is_r
         complete(run, recipe, dataset)
     rewrite(format=None)
     assert complete(run, recipe, dataset).finished
+
+
+def test_time_left_is_told_at_the_pace_so_far_until_this_sitting_has_one(
+    tmp_path: Path, recipe: Recipe, dataset: Dataset
+) -> None:
+    """Resumed inside a measurement, after 4 of 12 iterations in 40 seconds."""
+    run = Run(tmp_path, "tiny", "resnet-8", 0)
+    interrupted(run, recipe, dataset, at=4)
+    point = checkpoint.load(run)
+    assert point is not None
+    point.state.seconds = 40.0
+    checkpoint.save(run, point.content, point.state, point.learner)
+    first = next(train(run, recipe, dataset, CPU))
+    assert first.seconds_left == pytest.approx(80, abs=5)
