@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import logging
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -177,6 +178,8 @@ def compilable(network: nn.Module) -> list[nn.Module]:
 @cache
 def can_compile() -> bool:
     """Try one compilation: there may be no compiler, or no headers."""
+    # without a GPU it warns of CUDA_HOME, which nothing here needs
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     try:
         torch.compile(lambda x: x.relu() + 1, dynamic=False)(torch.randn(64, 64))
     except Exception as error:  # whatever the tool chain may raise
