@@ -133,7 +133,7 @@ $(BIN)/mypy
 endef
 
 test: .venv/ready  ## the tests, then format, lint and types
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto
 	$(LINT)
 
 faults: .venv/ready  ## kill a training KILLS times, two processes at once: is anything lost?
