@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator, MultipleLocator
 
 from resnet_paper.networks import names
 from resnet_paper.paper import facts
-from resnet_paper.results.curves import PRECISE
+from resnet_paper.results.curves import PRECISE, papers_curve
 from resnet_paper.results.style import DASHED, Colour, Label, pale, text_entry
 from resnet_paper.runs.recipe import PAPER, Recipe
 from resnet_paper.runs.run import Result
@@ -89,12 +89,9 @@ def draw_paper(axes: Axes, network: str, shade: Colour, training: bool = True) -
 
     They are broken where they cannot be read. Nothing where the paper has none.
     """
-    papers = facts.figure6_curves()
-    own = papers[papers["network"] == network].set_index("iteration")
+    own = papers_curve(network)
     if own.empty:
         return []
-    every = PAPER.measure_every
-    own = own.reindex(range(own.index.min(), PAPER.iterations + every, every))  # 32,000 is not read
     x = own.index / scale(PAPER)
     axes.plot(x, own["test_error"], color=shade, lw=1.2, zorder=1.5)
     if training:

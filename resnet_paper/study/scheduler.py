@@ -20,17 +20,11 @@ from resnet_paper.runs.run import InUseError, Run
 from resnet_paper.study.duration import duration
 from resnet_paper.study.plan import Plan
 from resnet_paper.study.tracking import Tracker
-from resnet_paper.training import backend as backends
 from resnet_paper.training import checkpoint, data
 from resnet_paper.training.backend import Backend
 from resnet_paper.training.checkpoint import Checkpoint
 from resnet_paper.training.data import Dataset
 from resnet_paper.training.loop import Progress, Steps, train
-
-
-def choose_backend(device: str, precision: str, recipe: Recipe) -> Backend:
-    """How this machine computes a run of a recipe; UserError if what is asked for is not there."""
-    return backends.choose(device, precision, recipe.iterations)
 
 
 def train_all(

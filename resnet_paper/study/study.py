@@ -120,16 +120,17 @@ class Study:
             return
         for run in missing:
             names.require_cifar10(run.network)
-        from resnet_paper.study import scheduler  # loads torch, which drawing does not need
+        from resnet_paper.study import scheduler  # these load torch, which drawing does not need
+        from resnet_paper.training import backend
 
-        backend = scheduler.choose_backend(self.device, self.precision, self.recipe)
+        chosen = backend.choose(self.device, self.precision, self.recipe.iterations)
         for folder in (self.root / self.settings, self.output):
             require_writable(folder)
         scheduler.train_all(
             missing,
             self.recipe,
             self.data_dir,
-            backend,
+            chosen,
             concurrent=self.concurrent,
             yes=self.yes,
             track=self.track,

@@ -11,7 +11,7 @@ from resnet_paper.study import scheduler, tracking
 from resnet_paper.study.study import Study
 from resnet_paper.study.tracking import FOLDER, SCALARS, SPEED, Tracker
 from resnet_paper.training.data import Dataset
-from tests.training.trained import complete, interrupted
+from tests.training.trained import CPU, complete, interrupted
 
 accumulator = pytest.importorskip(
     "tensorboard.backend.event_processing.event_accumulator", reason="no tensorboard"
@@ -76,6 +76,5 @@ def test_without_a_tracker_nothing_is_written(
 ) -> None:
     monkeypatch.setattr(tracking, "summary_writer", lambda *_: pytest.fail("tracked"))
     run = Run(tmp_path, "small", "plain-8", 0)
-    backend = scheduler.choose_backend("cpu", "float32", recipe)
-    assert scheduler.train_by_turns([run], 1, recipe, dataset, backend) == []
+    assert scheduler.train_by_turns([run], 1, recipe, dataset, CPU) == []
     assert not (tmp_path / FOLDER).exists()
