@@ -49,7 +49,7 @@ given  = $(strip $(foreach name,$(filter-out YES,$(1)),$(call option,$(name))) $
 
 # Of these, those that are named together are planned and made together, by the first of them.
 TOGETHER  := $(filter table6 fig6 fig7 claims,$(GOALS))
-REPRODUCE  = $(if $(filter $@,$(firstword $(TOGETHER))),@PYTHONPATH=. $(BIN)/python \
+REPRODUCE  = $(if $(filter $@,$(firstword $(TOGETHER))),@$(BIN)/python \
 	experiments/reproduce.py $(TOGETHER) \
 	$(call given,$(sort $(foreach goal,$(TOGETHER),$(USES_$(goal))))),@:)
 
@@ -99,7 +99,7 @@ train: .venv/ready $(EXTRA)  ## one run: NETWORK from SEED
 	@$(BIN)/python experiments/train.py $(call given,$(USES_train))
 
 figures: .venv/ready  ## everything that can be drawn from what is recorded; trains nothing
-	@PYTHONPATH=. $(BIN)/python experiments/figures.py $(call given,$(USES_figures))
+	@$(BIN)/python experiments/figures.py $(call given,$(USES_figures))
 
 report: .venv/ready  ## report.html: one page of all that is recorded, to share; trains nothing
 	@$(BIN)/python experiments/report.py $(call given,$(USES_report))
@@ -123,7 +123,7 @@ readme: .venv/ready  ## the README's tables, from the published runs
 	@$(BIN)/python experiments/readme.py
 
 demo: .venv/ready $(EXTRA)  ## the whole study in a few minutes, on synthetic images: figures/demo/
-	@PYTHONPATH=. $(BIN)/python experiments/reproduce.py table6 fig6 fig7 claims --settings demo \
+	@$(BIN)/python experiments/reproduce.py table6 fig6 fig7 claims --settings demo \
 		$(call given,$(USES_demo))
 
 define LINT

@@ -1,8 +1,12 @@
 """Everything that can be drawn from what is recorded: `make figures`."""
 
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import click
+
+sys.path.append(str(Path(__file__).parents[1]))  # runs from any directory
 
 from experiments import claims, compare, fig6, fig7, shortcuts, table6
 from resnet_paper.networks import names

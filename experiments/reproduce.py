@@ -1,6 +1,11 @@
 """Several of Table 6, Figure 6, Figure 7 and the claims: `make table6 fig6 fig7`, `make demo`."""
 
+import sys
+from pathlib import Path
+
 import click
+
+sys.path.append(str(Path(__file__).parents[1]))  # runs from any directory
 
 from experiments import claims, fig6, fig7, table6
 from resnet_paper.paper import facts

@@ -1,13 +1,12 @@
 """Table 1: parameters and multiply-adds of the ImageNet networks: `make table1`."""
 
-from pathlib import Path
-
 import click
 import torch
 
 from resnet_paper.networks import counts, resnets
 from resnet_paper.paper import facts
 from resnet_paper.results import tables
+from resnet_paper.study.study import FIGURES
 
 
 @click.command()
@@ -21,7 +20,7 @@ def main() -> None:
             counted[layers] = counts.parameters(network), counts.multiply_adds(network, images)
     table = tables.table1(counted)
     click.echo(table.markdown())
-    click.echo(" ".join(map(str, tables.save(table, Path("figures")))))
+    click.echo(" ".join(map(str, tables.save(table, FIGURES))))
 
 
 if __name__ == "__main__":

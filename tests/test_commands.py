@@ -1,5 +1,8 @@
 """What users type: one clear line and a non-zero exit for a mistake, files for the rest."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -75,6 +78,21 @@ def test_mistakes_get_one_line(
     assert len(errors) == 1
     assert says in errors[0]
     assert not list(Path().iterdir()), "nothing is written"
+
+
+def test_scripts_run_from_any_directory_with_the_paths_of_the_clone() -> None:
+    clone = Path(__file__).parents[1]
+    script = [sys.executable, clone / "experiments" / "figures.py", "--network", "resnet-26"]
+    answer = subprocess.run(script, capture_output=True, text=True)
+    runs = os.path.relpath(clone / "experiments" / "runs")
+    assert answer.stderr.startswith(f"Error: resnet-26 is neither recorded in {runs} nor")
+    assert not list(Path().iterdir())
+
+
+def test_a_run_is_trained_by_the_module_too() -> None:
+    command = [sys.executable, "-m", "resnet_paper.train", "--network", "resnet-21", *DEMO]
+    answer = subprocess.run(command, capture_output=True, text=True)
+    assert "resnet-20 or resnet-26" in answer.stderr
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")

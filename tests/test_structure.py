@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "study": {"errors", "networks", "networks.names", "runs", "paper", "training"},
     "results": {"errors", "networks.names", "runs", "paper"},
     "pretrained": {"errors", "networks", "networks.names", "runs"},
+    "train": {"study"},
     "responses": {
         *("errors", "networks", "networks.names", "runs", "paper", "training", "study", "results"),
     },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,11 @@ from resnet_paper.runs.files import require_writable
 from resnet_paper.runs.recipe import SETTINGS, Recipe
 from resnet_paper.runs.run import Result, Run, finished_runs
 
-PUBLISHED = Path("experiments/runs")
+ROOT = Path(__file__).parents[2]
+# The clone, from where the command was started; the current directory where there is no clone.
+CLONE = Path(os.path.relpath(ROOT) if (ROOT / "experiments").is_dir() else ".")
+PUBLISHED = CLONE / "experiments" / "runs"
+FIGURES = CLONE / "figures"
 
 
 @dataclass(frozen=True)
@@ -23,7 +28,7 @@ class Study:
 
     settings: str = "paper"
     root: Path = PUBLISHED
-    data_dir: Path = Path("data")
+    data_dir: Path = CLONE / "data"
     device: str = "auto"
     precision: str = "auto"
     seeds: int = 1
@@ -46,7 +51,7 @@ class Study:
     @property
     def output(self) -> Path:
         """Where tables and figures go: figures/, or figures/<settings>/ but for the paper's."""
-        return Path("figures") if self.settings == "paper" else Path("figures") / self.settings
+        return FIGURES if self.settings == "paper" else FIGURES / self.settings
 
     @property
     def in_make(self) -> str:
