@@ -14,7 +14,7 @@ from resnet_paper.networks.names import require_cifar10
 from resnet_paper.runs.recipe import PAPER
 from resnet_paper.runs.run import Run, finished_runs
 
-PUBLISHED = Path(__file__).parent.parent / "experiments" / "runs"
+PUBLISHED = Path(__file__).parent / "published"
 MEAN_IMAGE = Path(__file__).parent / "training" / "cifar10_mean_image.npy"
 
 

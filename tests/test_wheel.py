@@ -9,21 +9,22 @@ from pathlib import Path
 
 import pytest
 
+from resnet_paper.runs.run import finished_runs
+
 ROOT = Path(__file__).parents[1]
 SOURCES = ("setup.cfg", "pyproject.toml", "README.md", "LICENSE")
 
-# Loads the data files beside the modules and classifies an image.
+# Loads the data files beside the modules, and published weights to classify an image.
 PROGRAM = """
 import torch
 import resnet_paper.study.study
 import resnet_paper.results.figures
 from resnet_paper import pretrained
-from resnet_paper.networks.build import build
 from resnet_paper.paper import facts
 
 print(resnet_paper.__path__[0])
 assert len(facts.figure6_curves()) > 100
-network = pretrained.Classifier(build("resnet-8")).eval()
+network = pretrained.load("resnet-20")
 print(*network(torch.rand(1, 3, 32, 32)).shape)
 """
 
@@ -37,11 +38,12 @@ def run(command: Sequence[str | Path], folder: Path, **variables: str) -> str:
 
 
 def files(package: Path) -> set[Path]:
-    """The modules and data of a package, relative to it."""
+    """The modules and data of a package, relative to it, but for the published runs."""
     return {
         path.relative_to(package)
         for path in package.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        if path.is_file()
+        and not {"__pycache__", "published"} & set(path.relative_to(package).parts)
     }
 
 
@@ -51,8 +53,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("setuptools", minversion="77", reason="the build needs setuptools 77")
     folder = tmp_path_factory.mktemp("wheel")
     source, target = folder / "source", folder / "installed"
-    ignore = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "resnet_paper", source / "resnet_paper", ignore=ignore)
+    ignore = shutil.ignore_patterns("__pycache__", "checkpoint.pt")
+    for name in ("resnet_paper", "experiments"):
+        shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=ignore)
     for name in SOURCES:
         shutil.copy(ROOT / name, source)
     pip = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check"]
@@ -64,6 +67,17 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_wheel_has_all_modules_and_data(installed: Path) -> None:
     assert files(installed / "resnet_paper") == files(ROOT / "resnet_paper")
+
+
+def test_a_wheel_has_the_published_weights(installed: Path) -> None:
+    folder = installed / "resnet_paper" / "published"
+    runs = [result.run for result in finished_runs(ROOT / "experiments" / "runs", "paper")]
+    weights = [run.weights_file for run in runs if run.seed == 0 and run.weights_file.exists()]
+    assert weights
+    for file in weights:
+        there = folder / file.relative_to(ROOT / "experiments" / "runs")
+        assert there.read_bytes() == file.read_bytes()
+    assert {path.name for path in folder.glob("*/*/*")} == {"seed-0"}
 
 
 def test_a_wheel_works_elsewhere(installed: Path, tmp_path: Path) -> None:
