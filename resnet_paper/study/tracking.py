@@ -103,12 +103,10 @@ def recorded_rows(run: Run) -> list[dict[str, str]]:
 
 
 def summary_writer(kind: str, root: Path) -> Any:
-    """The class of a tracker's writers; UserError if its package is not installed."""
+    """The class of a tracker's writers; UserError if its package is missing or has no account."""
     try:
         if kind == "wandb":
-            import wandb  # type: ignore[import-not-found, unused-ignore]
-
-            wandb.init(project="resnet_paper", dir=str(root), sync_tensorboard=True)
+            sync_to_wandb(root)
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise UserError(
@@ -116,3 +114,19 @@ def summary_writer(kind: str, root: Path) -> Any:
             f"'resnet_paper[{kind}]', or make with TRACK={kind}, which installs it"
         ) from error
     return lambda folder: SummaryWriter(str(folder))
+
+
+def sync_to_wandb(root: Path) -> None:
+    """Let W&B read the event files of the runs under a root as they are written."""
+    import wandb
+    from wandb.integration import tensorboard
+
+    tensorboard.patch(root_logdir=str(root / FOLDER))
+    root.mkdir(parents=True, exist_ok=True)
+    try:
+        wandb.init(project="resnet_paper", dir=str(root))
+    except wandb.Error as error:
+        raise UserError(
+            f"W&B: {error} WANDB_MODE=offline needs no account; TRACK=tensorboard needs no W&B"
+        ) from error
+    wandb.define_metric("*", step_metric="global_step")  # the iteration

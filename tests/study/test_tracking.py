@@ -1,6 +1,13 @@
 """Live curves hold each measurement once, also after a run was resumed."""
 
+import os
+import shutil
+import struct
+import subprocess
+import sys
+from json import loads
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +19,8 @@ from resnet_paper.study.study import Study
 from resnet_paper.study.tracking import FOLDER, SCALARS, SPEED, Tracker
 from resnet_paper.training.data import Dataset
 from tests.training.trained import CPU, complete, interrupted
+
+ROOT = Path(__file__).parents[2]
 
 accumulator = pytest.importorskip(
     "tensorboard.backend.event_processing.event_accumulator", reason="no tensorboard"
@@ -69,6 +78,74 @@ def test_a_missing_package_is_one_line(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setitem(__import__("sys").modules, "wandb", None)
     with pytest.raises(UserError, match="TRACK=wandb needs the package wandb"):
         tracking.summary_writer("wandb", tmp_path)
+
+
+# Exports a published run to a W&B run that stays on the disk.
+OFFLINE = """
+import sys
+from pathlib import Path
+from resnet_paper.runs.recipe import PAPER
+from resnet_paper.runs.run import Run
+from resnet_paper.study.tracking import Tracker
+
+root = Path(sys.argv[1])
+with Tracker("wandb", root, PAPER) as tracker:
+    tracker.begin(Run(root, "paper", "resnet-20", 0))
+"""
+
+
+def history(file: Path) -> list[dict[str, Any]]:
+    """The rows that a W&B run logged, read from its file: records of protocol buffers in a
+    LevelDB log, whose blocks of 32 KiB hold chunks (checksum, length, type) of records."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    content, place, chunks, rows = file.read_bytes(), 7, b"", []
+    while place + 7 <= len(content):
+        left = 32768 - place % 32768
+        if left < 7:
+            place += left
+            continue
+        length, kind = struct.unpack("<HB", content[place + 4 : place + 7])
+        chunks += content[place + 7 : place + 7 + length]
+        place += 7 + length
+        if kind in (1, 4):  # whole, or its last part
+            record, chunks = Record.FromString(chunks), b""
+            if record.history.item:
+                rows.append(
+                    {"/".join(i.nested_key): loads(i.value_json) for i in record.history.item}
+                )
+    return rows
+
+
+def wandb_offline(root: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    pytest.importorskip("wandb", reason="no wandb")
+    shutil.copytree(ROOT / "experiments" / "runs" / "paper", root / "paper")
+    return subprocess.run(
+        [sys.executable, "-c", OFFLINE, root],
+        cwd=ROOT,
+        env={**os.environ, "HOME": str(root), "WANDB_ERROR_REPORTING": "false", **variables},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_wandb_has_each_measurement_at_its_iteration(tmp_path: Path) -> None:
+    answer = wandb_offline(tmp_path, WANDB_MODE="offline")
+    assert answer.returncode == 0, answer.stderr
+    (file,) = tmp_path.glob("wandb/offline-*/*.wandb")
+    rows, curve = history(file), Run(tmp_path, "paper", "resnet-20", 0).result().curve
+    assert [row["global_step"] for row in rows] == curve["iteration"].tolist()
+    errors = [row["paper/resnet-20/seed-0/error (%)/test"] for row in rows]
+    assert errors == pytest.approx(curve["test_error"].tolist(), rel=1e-5)
+
+
+def test_wandb_without_an_account_is_refused(tmp_path: Path) -> None:
+    answer = wandb_offline(tmp_path)
+    assert answer.returncode == 1
+    last = answer.stderr.splitlines()[-1]
+    assert "UserError: W&B: " in last
+    assert "WANDB_MODE=offline" in last
 
 
 def test_without_a_tracker_nothing_is_written(
