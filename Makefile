@@ -3,6 +3,7 @@
 PYTHON ?= python3
 BIN    := .venv/bin
 KILLS  ?= 50
+TORCH  :=
 
 # The variables that each target uses; `make TARGET NAME=VALUE` with any other is refused, so that a
 # mistyped one never starts days of training.
@@ -31,13 +32,31 @@ GOALS := $(or $(MAKECMDGOALS),help)
 USED  := $(sort $(foreach goal,$(GOALS),$(USES_$(goal))))
 GIVEN := $(sort $(foreach word,$(MAKEOVERRIDES),$(if $(findstring =,$(word)),\
 	$(firstword $(subst =, ,$(word))))))
-OTHER := $(filter-out PYTHON $(USED),$(GIVEN))
+OTHER := $(filter-out PYTHON TORCH $(USED),$(GIVEN))
+EMPTY := $(strip $(foreach name,$(GIVEN),$(if $(strip $($(name))),,$(name))))
+
+# A target that may train takes none of the variables from the environment, where a wrong one hides.
+NAMES  := $(sort $(foreach uses,$(filter USES_%,$(.VARIABLES)),$($(uses))))
+HIDDEN := $(strip $(foreach name,$(if $(filter YES,$(USED)),$(NAMES)),\
+	$(if $(filter environment,$(origin $(name))),$(name))))
+ifneq ($(EMPTY),)
+$(error $(EMPTY) is empty: leave it out for its default)
+endif
+ifneq ($(HIDDEN),)
+$(error $(HIDDEN) is set in the environment: give it to make, as in make $(GOALS) $(firstword $(HIDDEN))=..., or unset it)
+endif
 ifneq ($(filter-out 1,$(YES)),)
 $(error YES=$(YES) means nothing: YES=1 trains for hours without asking)
+endif
+ifneq ($(filter-out cpu,$(TORCH)),)
+$(error TORCH=$(TORCH) means nothing: TORCH=cpu installs a PyTorch without CUDA where .venv is missing)
 endif
 ifneq ($(OTHER),)
 $(error make $(GOALS) does not use $(OTHER): it uses $(or $(USED),no variables))
 endif
+
+# Its wheels have a suffix, 2.14.1+cpu, which pip prefers to the same release without one.
+CPU_INDEX := $(if $(TORCH),--extra-index-url https://download.pytorch.org/whl/cpu)
 
 # TRACK=tensorboard and TRACK=wandb install what they need when they are first asked for.
 EXTRA := $(addprefix .venv/,$(filter tensorboard wandb,$(TRACK)))
@@ -79,6 +98,7 @@ help:  ## this list
 	@echo "                'per-pixel mean', channels, 'imagenet channels', or numbers"
 	@echo "  KILLS         how often faults kills a training (50)"
 	@echo "  PYTHON        the Python (3.10 or later) that .venv is made by (python3)"
+	@echo "  TORCH         cpu: .venv is made with a PyTorch without CUDA, of 200 MB"
 
 table6: .venv/ready $(EXTRA)  ## Table 6: trains what is missing of DEPTHS, then writes the table
 	$(REPRODUCE)
@@ -158,5 +178,5 @@ clean:  ## remove .venv and caches; runs and figures stay
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or later is needed: make PYTHON=...")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --upgrade pip
-	$(BIN)/python -m pip install --editable '.[test]'
+	$(BIN)/python -m pip install $(CPU_INDEX) --editable '.[test]'
 	touch $@

@@ -13,15 +13,17 @@ ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
 
-def make(*arguments: str) -> subprocess.CompletedProcess[str]:
+def make(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """What make would do, apart from a make that runs the tests."""
     apart = {
-        name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MF"))
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("MAKE", "MF")) and name != "DATA_DIR"
     }
     return subprocess.run(
         ["make", "--dry-run", *arguments],
         cwd=ROOT,
-        env=apart,
+        env={**apart, **variables},
         capture_output=True,
         text=True,
         check=False,
@@ -48,6 +50,29 @@ def test_a_variable_that_no_named_target_uses_is_refused(slip: str, uses: str) -
     wrong = slip.split()[-1].split("=")[0]
     assert f"does not use {wrong}: it uses " in answer.stderr
     assert re.search(rf"\b{uses}\b", answer.stderr.split(": it uses ")[1])
+
+
+@pytest.mark.parametrize("name", ["DEPTHS", "DEPTH", "SETTINGS"])
+def test_training_takes_no_variable_from_the_environment(name: str) -> None:
+    answer = make("table6", **{name: "20"})
+    assert answer.returncode == 2
+    assert f"{name} is set in the environment" in answer.stderr
+    assert make("table6", "DEPTHS=20", DEPTHS="32").returncode == 0
+    assert make("figures", **{name: "tiny"}).returncode == 0
+
+
+def test_an_empty_variable_is_refused() -> None:
+    answer = make("table6", "DEPTHS=")
+    assert answer.returncode == 2
+    assert "DEPTHS is empty" in answer.stderr
+
+
+def test_a_pytorch_without_cuda_is_asked_of_its_own_index() -> None:
+    install = "pip install --extra-index-url https://download.pytorch.org/whl/cpu --editable"
+    fresh = ("--assume-new=setup.cfg", "demo")
+    assert install in make(*fresh, "TORCH=cpu").stdout
+    assert "index" not in make(*fresh).stdout
+    assert make("demo", "TORCH=gpu").returncode == 2
 
 
 def test_only_what_is_given_is_passed_on() -> None:

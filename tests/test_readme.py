@@ -49,6 +49,13 @@ def test_every_published_run_is_listed_with_its_revision_and_hours() -> None:
         assert row.endswith(ends)
 
 
+@pytest.mark.published
+def test_constraints_pin_the_pytorch_of_the_full_length_runs() -> None:
+    pinned = re.findall(r"^torch==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+    results = finished_runs(ROOT / readme.PUBLISHED, "paper")
+    assert {result.record.environment.torch.partition("+")[0] for result in results} == {*pinned}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_and_pictures_lead_to_files(page: Path) -> None:
     linked = re.findall(r"""(?:\]\(|src=")(?!https?:)([^)"]+)""", page.read_text())
