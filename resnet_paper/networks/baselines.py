@@ -1,4 +1,4 @@
-"""VGG-19 and SimpleCNN, which people compare ResNets with."""
+"""VGG-19, SimpleCNN and AlexNet, which people compare ResNets with."""
 
 from __future__ import annotations
 
@@ -59,3 +59,25 @@ def simple_cnn(classes: int = 10) -> nn.Module:
         layers += [nn.Conv2d(channels_in, channels_out, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
     head = [nn.Flatten(), nn.Linear(2048, 256), nn.ReLU(), nn.Linear(256, classes)]
     return nn.Sequential(*layers, *head)
+
+
+def alexnet(classes: int = 1_000) -> nn.Module:
+    """AlexNet as a single tower of 96-256-384-384-256 filters, without response normalisation.
+
+    (N, 3, 224, 224) -> logits (N, classes). The original is two towers, one on each GPU: three of
+    its convolutions see only half of the channels, so that it has fewer parameters.
+    """
+    features = nn.Sequential(
+        *(nn.Conv2d(3, 96, 11, stride=4, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2)),
+        *(nn.Conv2d(96, 256, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2)),
+        *(nn.Conv2d(256, 384, 3, padding=1), nn.ReLU()),
+        *(nn.Conv2d(384, 384, 3, padding=1), nn.ReLU()),
+        *(nn.Conv2d(384, 256, 3, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2)),
+    )
+    classifier = nn.Sequential(
+        *(nn.Linear(256 * 6 * 6, 4096), nn.ReLU(), HashDropout()),
+        *(nn.Linear(4096, 4096), nn.ReLU(), HashDropout()),
+        nn.Linear(4096, classes),
+    )
+    parts = {"features": features, "flatten": nn.Flatten(), "classifier": classifier}
+    return nn.Sequential(OrderedDict(parts))

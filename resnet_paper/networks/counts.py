@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,8 +22,12 @@ def parameters(network: nn.Module) -> int:
 
 
 @torch.no_grad()
-def multiply_adds(network: nn.Module, images: Tensor) -> int:
-    """Multiply-adds of all convolutions and fully connected layers for one of some images.
+def multiply_adds(
+    network: nn.Module,
+    images: Tensor,
+    kinds: tuple[type[nn.Module], ...] = (nn.Conv2d, nn.Linear),
+) -> int:
+    """Multiply-adds of all layers of these kinds for one of some images.
 
     Each number that a layer gives takes as many as one output has weights.
     """
@@ -34,9 +38,28 @@ def multiply_adds(network: nn.Module, images: Tensor) -> int:
         assert isinstance(layer.weight, Tensor)
         total += output[0].numel() * layer.weight[0].numel()
 
-    layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    layers = [m for m in network.modules() if isinstance(m, kinds)]
     hooks = [layer.register_forward_hook(add) for layer in layers]
     network(images)
     for hook in hooks:
         hook.remove()
     return total
+
+
+class Counts(NamedTuple):
+    """A network in numbers; of_convolutions: the multiply-adds without fully connected layers."""
+
+    layers: int
+    parameters: int
+    multiply_adds: int
+    of_convolutions: int
+
+
+def count(network: nn.Module, images: Tensor) -> Counts:
+    """All counts of a network, for one of some images."""
+    return Counts(
+        depth(network),
+        parameters(network),
+        multiply_adds(network, images),
+        multiply_adds(network, images, (nn.Conv2d,)),
+    )

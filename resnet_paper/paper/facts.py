@@ -88,5 +88,8 @@ FIGURE7_NETWORKS = ("plain-20", "plain-56", "resnet-20", "resnet-56", "resnet-11
 # Table 1: multiply-adds of the ImageNet networks, by their layers.
 TABLE1_MULTIPLY_ADDS = {18: 1.8e9, 34: 3.6e9, 50: 3.8e9, 101: 7.6e9, 152: 11.3e9}
 
+# Section 4.1: multiply-adds of the VGG networks, by their layers.
+VGG_MULTIPLY_ADDS = {16: 15.3e9, 19: 19.6e9}
+
 # Table 3: ResNet-34 on ImageNet's validation images, top-1 error, by shortcut option.
 TABLE3_TOP1 = {"A": 25.03, "B": 24.52, "C": 24.19}

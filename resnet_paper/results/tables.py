@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -277,22 +277,3 @@ def shortcuts(results: Iterable[Result], depth: int, note: str = "") -> Table:
             }
         )
     return Table(f"shortcuts-{depth}", pd.DataFrame(rows).round(4), pd.DataFrame(text), note)
-
-
-def table1(counts: Mapping[int, tuple[int, int]]) -> Table:
-    """Parameters and multiply-adds of Table 1's networks, from (both) by layers."""
-    rows, text = [], []
-    for layers, paper in facts.TABLE1_MULTIPLY_ADDS.items():
-        parameters, multiply_adds = counts[layers]
-        rows.append((layers, parameters, multiply_adds, paper))
-        text.append(
-            {
-                "network": f"ResNet-{layers}",
-                "params": f"{parameters:,}",
-                "multiply-adds": f"{multiply_adds:,}",
-                "in 1e9": f"{multiply_adds / 1e9:.2f}",
-                "paper, in 1e9": f"{paper / 1e9:.1f}",
-            }
-        )
-    columns = ["layers", "parameters", "multiply_adds", "paper"]
-    return Table("table1", pd.DataFrame(rows, columns=columns), pd.DataFrame(text))

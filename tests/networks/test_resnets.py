@@ -76,6 +76,36 @@ def test_multiply_adds_of_the_imagenet_nets_are_table_1s(depth: int, expected: f
     assert counted == pytest.approx(expected, abs=0.06e9 if depth == 50 else 0.05e9)
 
 
+def test_alexnet_counted_by_hand() -> None:
+    """Each layer: its outputs' places, filters and weights a filter; biases are parameters too."""
+    convolutions = [
+        *((55 * 55, 96, 3 * 11 * 11), (27 * 27, 256, 96 * 5 * 5)),
+        *((13 * 13, 384, 256 * 9), (13 * 13, 384, 384 * 9), (13 * 13, 256, 384 * 9)),
+    ]
+    connected = [(1, 4096, 256 * 6 * 6), (1, 4096, 4096), (1, 1000, 4096)]
+    adds = [places * filters * weights for places, filters, weights in convolutions + connected]
+    with torch.device("meta"):
+        counted = counts.count(baselines.alexnet(), torch.zeros(1, 3, 224, 224))
+    assert counted.layers == 8
+    assert counted.parameters == sum(
+        n * (weights + 1) for _, n, weights in convolutions + connected
+    )
+    assert counted.parameters == 62_378_344
+    assert counted.multiply_adds == sum(adds) == 1_135_256_096
+    assert counted.of_convolutions == sum(adds[:5])
+
+
+@pytest.mark.parametrize(("layers", "paper"), facts.VGG_MULTIPLY_ADDS.items())
+def test_no_one_count_gives_both_of_the_papers_numbers_of_vgg(layers: int, paper: float) -> None:
+    """VGG-16's is that of the convolutions, VGG-19's that of all layers."""
+    with torch.device("meta"):
+        network = getattr(torchvision.models, f"vgg{layers}")()
+        counted = counts.count(network, torch.zeros(1, 3, 224, 224))
+    fits = [round(adds / 1e9, 1) == paper / 1e9 for adds in counted[2:]]
+    assert fits == {16: [False, True], 19: [True, False]}[layers]
+    assert counted.layers == layers
+
+
 @pytest.mark.parametrize("depth", [18, 50])
 def test_with_the_stride_moved_an_imagenet_net_is_torchvisions(depth: int) -> None:
     theirs = getattr(torchvision.models, f"resnet{depth}")()
