@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from resnet_paper.paper import facts
 
@@ -189,18 +189,32 @@ def published_spread() -> Spread:
 
 TEST_ERROR_SPREAD = published_spread()
 
-# Figure 7: mean over the layers, and where the numbers come from.
-MEAN_RESPONSES = {
-    "plain-20": "0.84",
-    "plain-56": "0.59",
-    "resnet-20": "0.73 to 0.77",
-    "resnet-56": "0.44 to 0.45",
-}
-MEAN_RESPONSES_SOURCE = (
+
+class Sourced(Protocol):
+    """Numbers and the sentence, in Markdown, that names where they come from."""
+
+    @property
+    def source(self) -> str: ...
+
+
+class MeanResponse(NamedTuple):
+    """A mean over the layers of Figure 7's standard deviations, or their range over networks."""
+
+    text: str
+    source: str
+
+
+WEIGHTS = (
     "Others' weights: measured as ours, from public weights; whose they were is not on record. "
     "a-martyn/resnet publishes weights of all four networks, akamaster/pytorch_resnet_cifar10 of "
     "the ResNets."
 )
+MEAN_RESPONSES = {
+    "plain-20": MeanResponse("0.84", WEIGHTS),
+    "plain-56": MeanResponse("0.59", WEIGHTS),
+    "resnet-20": MeanResponse("0.73 to 0.77", WEIGHTS),
+    "resnet-56": MeanResponse("0.44 to 0.45", WEIGHTS),
+}
 
 
 class Compared(NamedTuple):
@@ -209,22 +223,24 @@ class Compared(NamedTuple):
     loss: float | None
     accuracy: float
     best: float | None
+    source: str
 
 
-# By settings and network; the notes say where the numbers come from.
-COMPARISON_NOTES = {
-    "100-epochs": "The others' numbers: [cat-b0.tistory.com/117](https://cat-b0.tistory.com/117), "
-    "where each test accuracy equals the best validation accuracy.",
-    "10-epochs": "The others' accuracies, whose source is not on record, were measured with "
-    "augmentation still on.",
-}
-COMPARISONS = {
+TISTORY = (
+    "The others' numbers: [cat-b0.tistory.com/117](https://cat-b0.tistory.com/117), where each "
+    "test accuracy equals the best validation accuracy."
+)
+UNKNOWN = (
+    "The others' accuracies, whose source is not on record, were measured with augmentation still "
+    "on."
+)
+COMPARISONS = {  # by settings and network
     "100-epochs": {
-        "resnet-18": Compared(0.1937, 94.99, None),
-        "vgg-19": Compared(0.3345, 92.87, None),
+        "resnet-18": Compared(0.1937, 94.99, None, TISTORY),
+        "vgg-19": Compared(0.3345, 92.87, None, TISTORY),
     },
     "10-epochs": {
-        "simple-cnn": Compared(None, 57.0, 62.4),
-        "resnet-18": Compared(None, 72.6, 76.7),
+        "simple-cnn": Compared(None, 57.0, 62.4, UNKNOWN),
+        "resnet-18": Compared(None, 72.6, 76.7, UNKNOWN),
     },
 }

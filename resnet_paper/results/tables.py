@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -210,6 +210,7 @@ def responses(results: Iterable[Result], note: str = "") -> Table:
     """The mean over the layers of Figure 7's stds, for each of its networks."""
     measured, rows, text = summary(results), [], []
     for network in facts.FIGURE7_NETWORKS:
+        other = others.MEAN_RESPONSES.get(network)
         of = statistics(measured.loc[measured["network"] == network, "mean_response"])
         rows.append((network, of["mean"], of["std"], of["runs"]))
         text.append(
@@ -217,12 +218,17 @@ def responses(results: Iterable[Result], note: str = "") -> Table:
                 "network": names.title(network),
                 "mean std over the layers": format_mean(of["mean"], of["std"], digits=3),
                 "n": str(of["runs"]),
-                "others' weights": others.MEAN_RESPONSES.get(network, DASH),
+                "others' weights": other.text if other else DASH,
             }
         )
     numbers = pd.DataFrame(rows, columns=["network", "mean", "std", "runs"]).round(4)
-    note = f"{others.MEAN_RESPONSES_SOURCE} {note}".strip()
+    note = f"{sources(others.MEAN_RESPONSES)} {note}".strip()
     return Table("figure7", numbers, pd.DataFrame(text), note)
+
+
+def sources(numbers: Mapping[str, others.Sourced]) -> str:
+    """The different sources of some numbers of others, in their order."""
+    return " ".join(dict.fromkeys(number.source for number in numbers.values()))
 
 
 def comparison(results: Iterable[Result], settings: str, note: str = "") -> Table:
@@ -230,9 +236,9 @@ def comparison(results: Iterable[Result], settings: str, note: str = "") -> Tabl
 
     settings: a key of `reproductions.COMPARISONS`, which has others' numbers.
     """
-    rows, text = [], []
+    rows, text, theirs = [], [], others.COMPARISONS.get(settings, {})
     for result in results:
-        record, other = result.record, others.COMPARISONS.get(settings, {}).get(result.network)
+        record, other = result.record, theirs.get(result.network)
         accuracy = math.nan if result.diverged else 100 - (record.test_error or 0.0)
         best = math.nan if result.diverged else 100 - result.curve["test_error"].min()
         loss = record.test_loss
@@ -251,12 +257,12 @@ def comparison(results: Iterable[Result], settings: str, note: str = "") -> Tabl
         )
     columns = ["network", "seed", "parameters", "test_loss", "test_accuracy", "best_accuracy"]
     ours = ["network", "params", "test loss", "test accuracy (%)", "best on the test images (%)"]
-    theirs = ["others: test loss", "others: test accuracy (%)", "others: best (%)"]
+    optional = ["others: test loss", "others: test accuracy (%)", "others: best (%)"]
     return Table(
         "comparison",
         pd.DataFrame(rows, columns=columns).round(4),
-        without_empty(pd.DataFrame(text, columns=[*ours, *theirs]), theirs),
-        f"{others.COMPARISON_NOTES.get(settings, '')} {note}".strip(),
+        without_empty(pd.DataFrame(text, columns=[*ours, *optional]), optional),
+        f"{sources(theirs)} {note}".strip(),
     )
 
 

@@ -1,5 +1,6 @@
 """Tables hold the paper's numbers and ours, and a dash where nothing was measured."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -162,6 +163,24 @@ def test_distance_to_the_papers_curves_is_a_mean_of_absolute_differences(
 )
 def test_a_distance_over_few_points_is_marked(points: int, text: str) -> None:
     assert tables.format_distance(0.37, points) == text
+
+
+def test_every_number_of_others_names_its_source() -> None:
+    """A file of a public repository, a page, or that it is not on record."""
+    for who, protocol, _ in reproductions.REPRODUCTIONS:
+        assert who.count("/") == 1
+        assert re.search(r"README|logs|\.(csv|md|json)\b", protocol), who
+    compared = [of for each in reproductions.COMPARISONS.values() for of in each.values()]
+    for number in (*reproductions.MEAN_RESPONSES.values(), *compared):
+        assert re.search(r"\]\(https://|not on record", number.source), number
+    assert reproductions.TEST_ERROR_SPREAD.source.startswith("the paper (Table 6), nabla0001")
+
+
+def test_sources_stand_below_the_numbers(record_run: RecordRun) -> None:
+    assert "whose they were is not on record" in tables.responses([]).note
+    for settings, source in (("100-epochs", "cat-b0.tistory.com"), ("10-epochs", "not on record")):
+        result = record_run("resnet-18", settings=settings)
+        assert source in tables.comparison([result], settings).note
 
 
 def test_mean_responses(record_run: RecordRun) -> None:
