@@ -81,13 +81,13 @@ help:  ## this list
 	@sed -n 's/^\([a-z0-9]*\):.*##/  \1:/p' $(firstword $(MAKEFILE_LIST))
 	@echo "Variables (make TARGET NAME=VALUE):"
 	@echo "  SETTINGS      paper, paper-45k, overnight, tiny, demo; of compare: 100-epochs,"
-	@echo "                10-epochs, tiny-epochs"
+	@echo "                10-epochs, tiny-epochs, imagenette, tiny-imagenette"
 	@echo "  DEPTHS        residual nets of table6 and fig6: 6n+2 (20 32 44 56 110)"
 	@echo "  PLAIN_DEPTHS  plain nets of fig6 (20 32 44 56)"
 	@echo "  SEEDS         how many runs of each network, from seed 0 (1)"
 	@echo "  NETWORK SEED  the run of train (seed 0); NETWORK: of fig6's precise BN (resnet-20)"
 	@echo "  DEPTH         of the three nets of shortcuts (20)"
-	@echo "  DATA_DIR      where CIFAR-10 is, or is downloaded to (data)"
+	@echo "  DATA_DIR      where CIFAR-10 and Imagenette are, or are downloaded to (data)"
 	@echo "  RUNS          where runs are recorded (experiments/runs)"
 	@echo "  DEVICE        auto, cpu or cuda (auto)"
 	@echo "  PRECISION     auto, bfloat16, float32, on CUDA tf32 (auto)"
@@ -130,10 +130,10 @@ claims: .venv/ready  ## section 4.2's claims, checked on what is recorded; train
 shortcuts: .venv/ready $(EXTRA)  ## shortcut options A, B and C at one DEPTH: trains what is missing, tabulates
 	@$(BIN)/python experiments/shortcuts.py $(call given,$(USES_shortcuts))
 
-compare: .venv/ready $(EXTRA)  ## ResNet-18 beside VGG-19; SETTINGS=10-epochs: SimpleCNN beside ResNet-18
+compare: .venv/ready $(EXTRA)  ## ResNet-18 beside VGG-19; SETTINGS=10-epochs, imagenette: other networks
 	@$(BIN)/python experiments/compare.py $(call given,$(USES_compare))
 
-table1: .venv/ready  ## multiply-adds of the ImageNet networks, counted, beside the paper's
+table1: .venv/ready  ## multiply-adds of the ImageNet networks, of VGG and AlexNet, counted, beside the paper's
 	@$(BIN)/python experiments/table1.py
 
 publish: .venv/ready  ## copies the finished runs of RUNS to experiments/runs

@@ -6,7 +6,7 @@ import click
 
 from resnet_paper.errors import UserError
 from resnet_paper.networks.build import load_weights
-from resnet_paper.networks.names import require_cifar10
+from resnet_paper.networks.names import require_image_size
 from resnet_paper.responses import refuse_weights_of_another
 from resnet_paper.study.evaluate import evaluate, normalisation, recorded_normalisation
 from resnet_paper.study.options import NetworkName, options
@@ -35,7 +35,7 @@ def main(study: Study, weights: Path | None, network: str | None, named: str | N
         raise UserError(f"no weights are recorded in {study.root / study.settings}")
     dataset = data.load(study.recipe, study.data_dir)
     for file, name, content in todo:
-        require_cifar10(name)
+        require_image_size(name, study.recipe.image_size)
         refuse_weights_of_another(name, file)
         of_run = study.recipe.normalisation if weights is None else recorded_normalisation(file)
         chosen = named or of_run
@@ -45,7 +45,7 @@ def main(study: Study, weights: Path | None, network: str | None, named: str | N
                 "NORMALISATION (--normalisation): 'per-pixel mean', 'channels', "
                 "'imagenet channels', or numbers"
             )
-        built = load_weights(name, content, str(file))
+        built = load_weights(name, content, str(file), study.recipe.classes)
         loss, error = evaluate(built, dataset.test, normalisation(chosen, dataset.train))
         click.echo(f"{name}, {file}: test error {error:.2f}%, loss {loss:.4f} (by {chosen})")
 

@@ -19,13 +19,13 @@ from tqdm import tqdm
 
 from resnet_paper.errors import UserError
 from resnet_paper.networks.build import load_weights
-from resnet_paper.networks.names import require_cifar10
+from resnet_paper.networks.names import require_image_size
 from resnet_paper.paper import facts
 from resnet_paper.results import figures, tables
 from resnet_paper.study.options import NetworkName, options
 from resnet_paper.study.study import Study
 from resnet_paper.training import data
-from resnet_paper.training.data import EVALUATION_BATCH, Images, Normalisation
+from resnet_paper.training.data import Images, Normalisation
 
 
 class RunningStd:
@@ -79,7 +79,7 @@ def response_stds(network: nn.Module, images: Images, normalise: Normalisation) 
     """
     network.eval()
     with hooked(network) as stds:
-        for pixels in images.pixels.split(EVALUATION_BATCH):
+        for pixels in images.pixels.split(images.evaluation_batch):
             network(normalise(pixels))
     return pd.DataFrame(
         {
@@ -123,9 +123,9 @@ def record_missing(study: Study) -> None:
 
 def own_responses(study: Study, weights: Path, network: str) -> pd.DataFrame:
     """`response_stds` of a file of weights; UserError if they are not the network's."""
-    require_cifar10(network)
+    require_image_size(network, study.recipe.image_size)
     refuse_weights_of_another(network, weights)
-    loaded = load_weights(network, weights.read_bytes(), str(weights))
+    loaded = load_weights(network, weights.read_bytes(), str(weights), study.recipe.classes)
     if not response_layers(loaded):
         raise UserError(f"{network} has no responses: none of its 3x3 layers has BN")
     dataset = data.load(study.recipe, study.data_dir)

@@ -31,6 +31,7 @@ from resnet_paper.runs.recipe import SETTINGS, Recipe
 from tests.conftest import REAL_DATA, needs_cifar10
 
 DEMO = ["--settings", "demo"]
+IMAGENETTE = ["--settings", "imagenette"]
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +57,13 @@ def run(command: click.Command, *arguments: str) -> Result:
         (table6.main, ["--settings", "papre"], 2, "'papre'"),
         (table6.main, ["--seeds", "0"], 2, "--seeds"),
         (train.main, ["--network", "resnet-8", "--seed", "-1"], 2, "--seed"),
-        (train.main, ["--network", "imagenet-resnet-50", *DEMO], 1, "is not for CIFAR-10"),
+        (
+            train.main,
+            ["--network", "imagenet-resnet-50", *DEMO],
+            1,
+            "64 pixels a side or more, not 32",
+        ),
+        (train.main, ["--network", "resnet-20", *IMAGENETTE], 1, "32 pixels a side, not 160"),
         (compare.main, DEMO, 1, "'demo' compares nothing: use 100-epochs"),
         (publish.main, [], 1, "is where published runs are"),
         (publish.main, ["--runs", "myne"], 1, "no finished run in myne/paper"),
@@ -174,7 +181,7 @@ def test_own_weights_are_drawn_in_figure_7() -> None:
 
 @pytest.mark.parametrize(
     ("network", "says"),
-    [("simple-cnn", "has no responses"), ("imagenet-resnet-18", "is not for CIFAR-10")],
+    [("simple-cnn", "has no responses"), ("imagenet-resnet-18", "64 pixels a side or more")],
 )
 def test_weights_without_responses_are_one_line(network: str, says: str) -> None:
     torch.save(build(network).state_dict(), "mine.pt")
@@ -208,7 +215,10 @@ def test_the_shortcut_options_end_to_end() -> None:
 
 
 def test_table1_and_claims_need_no_runs() -> None:
-    assert "| ResNet-152 | 60,192,808 | 11,282,415,616 | 11.28 | 11.28 | 11.3 |" in run(table1.main).output
+    assert (
+        "| ResNet-152 | 60,192,808 | 11,282,415,616 | 11.28 | 11.28 | 11.3 |"
+        in run(table1.main).output
+    )
     assert "not measured yet" in run(claims.main).output
     assert Path("figures/claims.csv").exists()
 

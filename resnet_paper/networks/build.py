@@ -43,9 +43,9 @@ CONSTRUCTORS: dict[str, Callable[[Name, int], nn.Module]] = {
 def build(network: str, seed: int = 0, classes: int | None = None) -> nn.Module:
     """A new network by its name, its weights drawn from the seed: images -> logits.
 
-    Images are (N, 3, 32, 32), ImageNet nets' (N, 3, 224, 224); logits (N, classes), by default 10,
-    ImageNet nets' 1,000. Raises UnknownNetworkError, a ValueError, for a name that names.parse does
-    not know.
+    Images are (N, 3, 32, 32), ImageNet nets' (N, 3, H, H) with H from 64; logits (N, classes), by
+    default 10, ImageNet nets' 1,000. Raises UnknownNetworkError, a ValueError, for a name that
+    names.parse does not know.
     """
     name = names.parse(network)
     default = IMAGENET_CLASSES if name.kind == "imagenet-resnet" else CIFAR10_CLASSES
@@ -54,7 +54,7 @@ def build(network: str, seed: int = 0, classes: int | None = None) -> nn.Module:
         return CONSTRUCTORS[name.kind](name, classes or default)
 
 
-def load_weights(network: str, content: bytes, name: str) -> nn.Module:
+def load_weights(network: str, content: bytes, name: str, classes: int | None = None) -> nn.Module:
     """A network with its weights from the bytes of a state dict's file of that name.
 
     A state dict under "state_dict" is unwrapped, and so are keys that begin with "module.". Keys of
@@ -62,7 +62,7 @@ def load_weights(network: str, content: bytes, name: str) -> nn.Module:
     Raises UserError if the weights do not fit. A plain and a residual net of the same depth have
     the same weights by name and shape: which of the two they are of, only their owner knows.
     """
-    built = build(network)
+    built = build(network, classes=classes)
     state = read_state(content, name)
     own = built.state_dict()
     if state.keys() != own.keys() and (ordered := in_order(state, own)) is not None:

@@ -12,6 +12,7 @@ from resnet_paper.errors import UnknownNetworkError, UserError
 # The 4-stage nets for 32x32 images, and Table 1's for ImageNet.
 FOUR_STAGE_DEPTHS = (18, 34)
 IMAGENET_DEPTHS = (18, 34, 50, 101, 152)
+CIFAR10_SIZE, SMALLEST_FOR_IMAGENET = 32, 64  # pixels, a side
 
 TITLES = {
     "plain": "plain",
@@ -73,10 +74,23 @@ def parse(network: str) -> Name:
     return Name(kind, depth, "" if kind == "plain" else (option or "a").upper())
 
 
-def require_cifar10(network: str) -> None:
-    """UserError unless this is the name of a network for 32x32 images of 10 classes."""
+def require_image_size(network: str, size: int) -> None:
+    """UserError unless this is the name of a network for images of this many pixels a side.
+
+    ImageNet nets, which halve them five times, are for SMALLEST_FOR_IMAGENET and more, others for
+    CIFAR-10's.
+    """
     if parse(network).kind == "imagenet-resnet":
-        raise UserError(f"{network} is not for CIFAR-10's images: make table1 counts its layers")
+        fits, sizes = (
+            size >= SMALLEST_FOR_IMAGENET,
+            f"{SMALLEST_FOR_IMAGENET} pixels a side or more",
+        )
+        remedy = "SETTINGS=imagenette has such images"
+    else:
+        fits, sizes = size == CIFAR10_SIZE, f"{CIFAR10_SIZE} pixels a side"
+        remedy = "ImageNet networks, as imagenet-resnet-34, are for larger ones"
+    if not fits:
+        raise UserError(f"{network} is for images of {sizes}, not {size}: {remedy}")
 
 
 def did_you_mean(network: str) -> str:

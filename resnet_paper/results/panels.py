@@ -18,6 +18,7 @@ from resnet_paper.results.style import DASHED, Colour, Label, pale, text_entry
 from resnet_paper.runs.recipe import PAPER, Recipe
 from resnet_paper.runs.run import Result
 
+KINDS_OF_IMAGES = {"synthetic": "synthetic ", "imagenette": "Imagenette "}
 SCALES = {10_000: "iterations (×10⁴)", 1_000: "iterations (×10³)", 1: "iterations"}
 
 
@@ -31,10 +32,10 @@ def conditions(recipe: Recipe) -> str:
 
     For example "2,000 synthetic images, 96 iterations".
     """
-    synthetic = recipe.dataset == "synthetic"
+    kind = KINDS_OF_IMAGES.get(recipe.dataset, "")
     words = []
-    if synthetic or recipe.train_images != PAPER.train_images:
-        words.append(f"{recipe.train_images:,} {'synthetic ' * synthetic}images")
+    if kind or recipe.train_images != PAPER.train_images:
+        words.append(f"{recipe.train_images:,} {kind}images")
     if not has_paper_length(recipe):
         words.append(f"{recipe.iterations:,} iterations")
     return ", ".join(words)

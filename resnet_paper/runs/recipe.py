@@ -14,7 +14,9 @@ FILE_NAMES = {"validation_images": "held_out", "unaugmented_images": "clean_imag
 class Recipe(msgspec.Struct, frozen=True, rename=FILE_NAMES):
     """How a network is trained. The defaults are the paper's; what it leaves open is marked so."""
 
-    dataset: str = "cifar10"  # or "synthetic": images made by the program
+    dataset: str = "cifar10"  # "imagenette", or "synthetic": images made by the program
+    image_size: int = 32  # pixels, a side
+    classes: int = 10
     train_images: int = 50_000
     test_images: int = 10_000
     validation_images: int = 0  # further training images, held out of training
@@ -55,15 +57,19 @@ def learning_rate(recipe: Recipe, iteration: int, warming_up: bool = False) -> f
     return min(rate, recipe.warmup_learning_rate) if warming_up else rate
 
 
-def iterations(epochs: float) -> int:
-    """Iterations of 128 images after which 50,000 images have been seen that many times.
-
-    ceil(epochs * 50,000 / 128): 10 epochs are 3,907 iterations, 100 are 39,063.
-    """
-    return math.ceil(epochs * PAPER.train_images / PAPER.batch_size)
-
-
 PAPER = Recipe()
+
+
+def iterations(
+    epochs: float, images: int = PAPER.train_images, batch_size: int = PAPER.batch_size
+) -> int:
+    """The iterations after which all images have been seen that many times.
+
+    ceil(epochs * images / batch_size): 10 epochs of the paper's are 3,907, 100 are 39,063.
+    """
+    return math.ceil(epochs * images / batch_size)
+
+
 Channels = tuple[float, float, float]
 # By the name of a normalisation: means and standard deviations of pixels in [0, 1].
 CHANNELS: dict[str, tuple[Channels, Channels]] = {
@@ -99,6 +105,24 @@ EPOCHS_100 = replace(
     measure_every=iterations(1),
 )
 
+# Section 3.4's recipe for ImageNet, but for its length and batches: 10 epochs of 64 images.
+IMAGENETTE = replace(
+    PAPER,
+    dataset="imagenette",
+    image_size=160,
+    train_images=9_469,
+    test_images=3_925,  # Imagenette's validation images: it has no others
+    batch_size=64,
+    iterations=iterations(10, 9_469, 64),
+    milestones=(iterations(5, 9_469, 64), iterations(7.5, 9_469, 64)),
+    padding=20,  # an eighth of the image, as in section 4.2
+    normalisation="imagenet channels",
+    warmup_depth=1_000,  # none warms up
+    measure_every=iterations(1, 9_469, 64),
+    unaugmented_images=1_000,
+    statistics_batches=16,
+)
+
 SETTINGS = {
     "paper": PAPER,
     "paper-45k": replace(PAPER, train_images=45_000, validation_images=5_000),
@@ -115,11 +139,29 @@ SETTINGS = {
         normalisation="channels",
         measure_every=12,
     ),
+    "imagenette": IMAGENETTE,
+    "tiny-imagenette": replace(
+        IMAGENETTE,
+        image_size=64,
+        train_images=40,
+        test_images=20,
+        batch_size=8,
+        iterations=12,
+        learning_rate=0.02,
+        milestones=(6, 9),
+        padding=8,
+        measure_every=3,
+        unaugmented_images=20,
+        statistics_batches=2,
+    ),
 }
 
+IMAGENET_RESNETS = ("imagenet-resnet-18", "imagenet-resnet-34", "imagenet-resnet-50")
 # The networks that `make compare` sets beside each other, by settings.
 COMPARED = {
     "100-epochs": ("resnet-18", "vgg-19"),
     "10-epochs": ("simple-cnn", "resnet-18"),
     "tiny-epochs": ("simple-cnn", "resnet-18", "vgg-19"),
+    "imagenette": IMAGENET_RESNETS,
+    "tiny-imagenette": IMAGENET_RESNETS,
 }

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from resnet_paper.errors import UserError
 from resnet_paper.runs.recipe import CHANNELS, PAPER, Channels
 from resnet_paper.runs.run import Run
-from resnet_paper.training.data import EVALUATION_BATCH, Images, Normalisation
+from resnet_paper.training.data import Images, Normalisation
 
 
 @torch.no_grad()
@@ -22,8 +22,9 @@ def evaluate(
     """Mean loss (nats) and error (%), in test mode; normalise: bytes (N, 3, H, W) -> floats."""
     network.eval()
     loss, wrong = 0.0, 0
-    for start in range(0, len(images), EVALUATION_BATCH):
-        batch = images[start : start + EVALUATION_BATCH]
+    count = images.evaluation_batch
+    for start in range(0, len(images), count):
+        batch = images[start : start + count]
         logits = network(normalise(batch.pixels))
         loss += F.cross_entropy(logits, batch.labels, reduction="sum").item()
         wrong += int((logits.argmax(1) != batch.labels).sum())

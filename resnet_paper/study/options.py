@@ -18,6 +18,7 @@ from resnet_paper.study.tracking import TRACKERS
 
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "bfloat16", "tf32", "float32")
+DATA_SETS = {"cifar-10-batches-py": "CIFAR-10", "imagenette2-160": "Imagenette"}
 ALIASES = {"gpu": "cuda", "bf16": "bfloat16", "fp32": "float32"}
 
 
@@ -88,9 +89,10 @@ def root_of_runs(_: click.Context, __: click.Parameter, root: Path) -> Path:
 
 
 def data_directory(_: click.Context, __: click.Parameter, folder: Path) -> Path:
-    """An option's callback: the directory that CIFAR-10's own is in."""
-    if folder.name == "cifar-10-batches-py" and folder.is_dir():
-        raise click.BadParameter(f"{folder} is CIFAR-10 itself: name the directory that it is in")
+    """An option's callback: the directory that the data sets' own are in."""
+    if folder.name in DATA_SETS and folder.is_dir():
+        name = DATA_SETS[folder.name]
+        raise click.BadParameter(f"{folder} is {name} itself: name the directory that it is in")
     return folder
 
 

@@ -64,7 +64,7 @@ class Plan:
             left = recipe.iterations - done
             seconds[run] = costs[key].seconds * left * with_measuring(recipe)
             begun = f", from iteration {done:,}" if done else ""
-            click.echo(f"  {describe(run)}: about {duration(seconds[run])}{begun}")
+            click.echo(f"  {describe(run, recipe)}: about {duration(seconds[run])}{begun}")
         if backend.device == "cuda":
             reserved_memory()  # frees that of the networks that were timed
         memory = MEMORY_MARGIN * max(cost.memory for cost in costs.values())
@@ -81,11 +81,12 @@ class Plan:
             click.confirm(f"Train for about {duration(total)}? (YES=1 does not ask)", abort=True)
 
 
-def describe(run: Run) -> str:
+def describe(run: Run, recipe: Recipe) -> str:
     """A run and its network: "resnet-20 seed 0 (6n+2, n = 3, 0.27M parameters)"."""
     name = names.parse(run.network)
     form = f"6n+2, n = {(name.depth - 2) // 6}, " if name.kind in ("plain", "resnet") else ""
-    return f"{run} ({form}{counts.parameters(build(run.network)) / 1e6:.2f}M parameters)"
+    parameters = counts.parameters(build(run.network, classes=recipe.classes))
+    return f"{run} ({form}{parameters / 1e6:.2f}M parameters)"
 
 
 def as_begun(backend: Backend, point: Checkpoint) -> Backend:
@@ -111,7 +112,7 @@ def measure_cost(network: str, recipe: Recipe, dataset: Dataset, backend: Backen
     on_gpu = backend.device == "cuda"
     count = min(20, recipe.measure_every) if on_gpu else 1
     before = reserved_memory() if on_gpu else 0
-    learner = Learner(build(network), recipe, dataset.train, backend)
+    learner = Learner(build(network, classes=recipe.classes), recipe, dataset.train, backend)
     stream = BatchStream(len(dataset.train), recipe.batch_size, seed=0, padding=recipe.padding)
     times = []
     for _ in range(4):

@@ -20,6 +20,10 @@ ROOT = Path(__file__).parents[2]
 CLONE = Path(os.path.relpath(ROOT) if (ROOT / "experiments").is_dir() else ".")
 PUBLISHED = CLONE / "experiments" / "runs"
 FIGURES = CLONE / "figures"
+NOTES = {  # of tables, by data set
+    "synthetic": "Synthetic images: a demonstration, not CIFAR-10.",
+    "imagenette": "Imagenette, not ImageNet; its validation images stand in for test images.",
+}
 
 
 @dataclass(frozen=True)
@@ -44,9 +48,10 @@ class Study:
     @property
     def note(self) -> str:
         """The note of tables that are not by the paper's settings; else ""."""
-        if self.recipe.dataset == "synthetic":
-            return "Synthetic images: a demonstration, not CIFAR-10."
-        return "" if self.settings == "paper" else f"Settings {self.settings!r}, not the paper's."
+        if self.settings == "paper":
+            return ""
+        other = f"Settings {self.settings!r}, not the paper's."
+        return NOTES.get(self.recipe.dataset, other)
 
     @property
     def output(self) -> Path:
@@ -124,7 +129,7 @@ class Study:
         if not missing:
             return
         for run in missing:
-            names.require_cifar10(run.network)
+            names.require_image_size(run.network, self.recipe.image_size)
         from resnet_paper.study import scheduler  # these load torch, which drawing does not need
         from resnet_paper.training import backend
 

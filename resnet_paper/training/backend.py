@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from resnet_paper.errors import UserError
-from resnet_paper.networks.resnets import Block, Stem
+from resnet_paper.networks.resnets import Block, Bottleneck, ImageNetStem, Stem
 from resnet_paper.runs.provenance import processor
 from resnet_paper.runs.record import Environment
 
@@ -172,7 +172,8 @@ def compile_blocks(network: nn.Module) -> None:
 
 def compilable(network: nn.Module) -> list[nn.Module]:
     """The parts of a network that are compiled, each by itself."""
-    return [module for module in network.modules() if isinstance(module, Stem | Block)]
+    parts = Stem | ImageNetStem | Block | Bottleneck
+    return [module for module in network.modules() if isinstance(module, parts)]
 
 
 @cache

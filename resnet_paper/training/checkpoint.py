@@ -138,7 +138,8 @@ def resume_point(run: Run, recipe: Recipe, backend: Backend) -> Checkpoint | Non
     Raises UserError if its directory holds another run, or what is left of it is damaged.
     """
     checkpoint = load(run)
-    now = new_record(run, recipe, build(run.network), backend, concurrent=1)
+    network = build(run.network, classes=recipe.classes)
+    now = new_record(run, recipe, network, backend, concurrent=1)
     if checkpoint is not None:
         check_same_run(run, checkpoint.content, now, trained=True)
     elif (found := run.read()) is not None:

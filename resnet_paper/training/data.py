@@ -1,7 +1,9 @@
-"""CIFAR-10 as tensors, the batch stream, and synthetic images to stand in for CIFAR-10."""
+"""Data sets as tensors, their normalisation, and the batch stream."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,22 +11,27 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.datasets import CIFAR10
+from torchvision.datasets import CIFAR10, Imagenette
 from torchvision.datasets.utils import check_integrity
 
 from resnet_paper.errors import UserError
 from resnet_paper.runs.recipe import CHANNELS, PAPER, Channels, Recipe
+from resnet_paper.training import image_folder
 
 SPLIT_SEED = 45_000
-EVALUATION_BATCH = 250  # images at a time where nothing is trained
 
 
 @dataclass(frozen=True)
 class Images:
-    """Images as bytes, (N, 3, 32, 32) in 0..255, and their labels, (N,) in 0..9."""
+    """Images as bytes, (N, 3, H, H) in 0..255, and their labels, (N,) in 0..classes-1."""
 
     pixels: Tensor
     labels: Tensor
+
+    @property
+    def evaluation_batch(self) -> int:
+        """How many at a time where nothing is trained: 250 of 32x32 pixels, 64 of more."""
+        return 250 if self.pixels.shape[-1] <= 32 else 64
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -51,15 +58,11 @@ class Dataset:
 def load(recipe: Recipe, data_dir: Path) -> Dataset:
     """The data set that a recipe names, cut to the recipe's sizes.
 
-    CIFAR-10 is looked for where torchvision puts it, data_dir/cifar-10-batches-py, and downloaded
+    It is looked for where torchvision puts it, as in data_dir/cifar-10-batches-py, and downloaded
     if it is missing. Validation images are drawn from the training images by a fixed seed.
     Raises UserError where files are damaged, or are missing and cannot be downloaded.
     """
-    if recipe.dataset == "synthetic":
-        needed = recipe.train_images + recipe.validation_images
-        train, test = synthetic(needed, seed=0), synthetic(recipe.test_images, seed=1)
-    else:
-        train, test = cifar10(data_dir)
+    train, test = LOADERS[recipe.dataset](recipe, data_dir)
     if recipe.validation_images:
         train = train[torch.from_numpy(np.random.default_rng(SPLIT_SEED).permutation(len(train)))]
     return Dataset(
@@ -69,7 +72,7 @@ def load(recipe: Recipe, data_dir: Path) -> Dataset:
     )
 
 
-def cifar10(data_dir: Path) -> tuple[Images, Images]:
+def cifar10(_: Recipe, data_dir: Path) -> tuple[Images, Images]:
     """CIFAR-10's 50,000 training and 10,000 test images; UserError as `load`."""
     folder = data_dir / CIFAR10.base_folder
     official = [*CIFAR10.train_list, *CIFAR10.test_list, list(CIFAR10.meta.values())[::2]]
@@ -85,7 +88,8 @@ def cifar10(data_dir: Path) -> tuple[Images, Images]:
                 "downloads it again"
             )
     if not all(path.exists() for path in files):
-        download(data_dir)
+        with downloading("CIFAR-10", "cifar-10-python.tar.gz", data_dir):
+            CIFAR10(str(data_dir), download=True)
     return tuple(  # type: ignore[return-value]
         Images(
             torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous(),
@@ -95,14 +99,32 @@ def cifar10(data_dir: Path) -> tuple[Images, Images]:
     )
 
 
-def download(data_dir: Path) -> None:
-    """Let torchvision fetch CIFAR-10 (170 MB) into data_dir and check its MD5."""
+def imagenette(recipe: Recipe, data_dir: Path) -> tuple[Images, Images]:
+    """Imagenette's training images, and as test images its validation images; UserError as `load`.
+
+    Those that the recipe needs, in an order that mixes the classes.
+    """
+    folder = data_dir / "imagenette2-160"
+    if not folder.exists():
+        with downloading("Imagenette", "imagenette2-160.tgz", data_dir):
+            Imagenette(str(data_dir), size="160px", download=True)
+    needed = {"train": recipe.train_images + recipe.validation_images, "val": recipe.test_images}
+    train, test = (
+        Images(*image_folder.read(folder / part, count, recipe.image_size, recipe.classes))
+        for part, count in needed.items()
+    )
+    return train, test
+
+
+@contextmanager
+def downloading(name: str, archive: str, data_dir: Path) -> Iterator[None]:
+    """Context manager: torchvision fetches a data set's archive and checks its MD5."""
     try:
-        CIFAR10(str(data_dir), download=True)
+        yield
     except (OSError, RuntimeError) as error:
         raise UserError(
-            f"CIFAR-10 is not in {data_dir} and could not be downloaded ({error}): unpack "
-            "cifar-10-python.tar.gz there, or name its place by DATA_DIR (--data-dir)"
+            f"{name} is not in {data_dir} and could not be downloaded ({error}): unpack "
+            f"{archive} there, or name its place by DATA_DIR (--data-dir)"
         ) from error
 
 
@@ -128,9 +150,23 @@ def synthetic(count: int, seed: int) -> Images:
     return Images(pixels.clamp(0, 255).to(torch.uint8), labels)
 
 
+def in_place_of_cifar10(recipe: Recipe, _: Path) -> tuple[Images, Images]:
+    """As many synthetic images as a recipe needs."""
+    needed = recipe.train_images + recipe.validation_images
+    return synthetic(needed, seed=0), synthetic(recipe.test_images, seed=1)
+
+
+# By the name of a data set: its training and its test images, at least as many as a recipe needs.
+LOADERS: dict[str, Callable[[Recipe, Path], tuple[Images, Images]]] = {
+    "cifar10": cifar10,
+    "imagenette": imagenette,
+    "synthetic": in_place_of_cifar10,
+}
+
+
 @dataclass(frozen=True)
 class Normalisation:
-    """(pixels / 255 - mean) / std; mean and std are (3, 32, 32) or (3, 1, 1)."""
+    """(pixels / 255 - mean) / std; mean and std are (3, H, H) or (3, 1, 1)."""
 
     mean: Tensor
     std: Tensor
@@ -154,7 +190,7 @@ class Normalisation:
         return cls(mean, std)
 
     def __call__(self, pixels: Tensor) -> Tensor:
-        """Bytes (N, 3, 32, 32) -> floats of the same shape."""
+        """Bytes (N, 3, H, H) -> floats of the same shape."""
         return (pixels.float() / 255 - self.mean) / self.std
 
 

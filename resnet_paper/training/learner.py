@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from resnet_paper.runs.recipe import Recipe
 from resnet_paper.training.backend import CAPTURE_WARMUPS, Backend
-from resnet_paper.training.data import EVALUATION_BATCH, Images, Normalisation, Plan, augment
+from resnet_paper.training.data import Images, Normalisation, Plan, augment
 
 BN_MOMENTUM = 0.1  # torch's default
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -104,8 +104,9 @@ class Learner:
         self.plan = Plan.empty(capacity, recipe.batch_size, device)
         self.rates = torch.zeros(capacity, device=device)
         self.position = torch.zeros(1, dtype=torch.int64, device=device)  # in plan and rates
-        self.pixels = torch.zeros(EVALUATION_BATCH, *train.pixels.shape[1:], device=device).byte()
-        self.labels = torch.zeros(EVALUATION_BATCH, dtype=torch.int64, device=device)
+        at_once, shape = train.evaluation_batch, train.pixels.shape[1:]
+        self.pixels = torch.zeros(at_once, *shape, dtype=torch.uint8, device=device)
+        self.labels = torch.zeros(at_once, dtype=torch.int64, device=device)
         self.training, self.evaluation = Tally.zero(device), Tally.zero(device)
         self.statistics = bn_statistics(self.network)
         self.statistics_sums = [torch.zeros_like(b) for b in self.statistics]
@@ -198,8 +199,8 @@ class Learner:
     def evaluate(self, images: Images) -> Iterator[None]:
         """Add images to `evaluation`, unaugmented and in test mode; yields after each batch."""
         self.reset_evaluation()
-        for start in range(0, len(images), EVALUATION_BATCH):
-            self.evaluate_batch(images[start : start + EVALUATION_BATCH])
+        for start in range(0, len(images), at_once := len(self.labels)):
+            self.evaluate_batch(images[start : start + at_once])
             yield
 
     @in_context
@@ -208,7 +209,7 @@ class Learner:
 
     @in_context
     def evaluate_batch(self, batch: Images) -> None:
-        """Add at most EVALUATION_BATCH images to `evaluation`."""
+        """Add at most an evaluation batch of images to `evaluation`."""
         self.pixels[: len(batch)].copy_(batch.pixels)
         self.labels.fill_(-1)
         self.labels[: len(batch)].copy_(batch.labels)

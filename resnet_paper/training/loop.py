@@ -75,7 +75,8 @@ def begin(
     point = checkpoint.resume_point(run, recipe, backend)
     if point is not None:
         backend = replace(backend, threads=point.record.environment.threads)
-    learner = Learner(build(run.network, run.seed), recipe, dataset.train, backend)
+    network = build(run.network, run.seed, recipe.classes)
+    learner = Learner(network, recipe, dataset.train, backend)
     content = checkpoint.new_record(run, recipe, learner.network, backend, concurrent)
     if point is not None:
         content, state = checkpoint.resumed(run, point, content), point.state

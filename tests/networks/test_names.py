@@ -2,7 +2,7 @@
 
 import pytest
 
-from resnet_paper.errors import UnknownNetworkError
+from resnet_paper.errors import UnknownNetworkError, UserError
 from resnet_paper.networks import names
 from resnet_paper.networks.names import Name
 
@@ -56,6 +56,19 @@ def test_other_names_are_refused_with_the_nearest(network: str, says: str) -> No
 )
 def test_names_as_people_type_them(typed: str, network: str) -> None:
     assert names.canonical(typed) == network
+
+
+@pytest.mark.parametrize(
+    ("network", "sizes"),
+    [("imagenet-resnet-34", (64, 160, 224)), ("resnet-20", (32,)), ("simple-cnn", (32,))],
+)
+def test_a_network_is_for_images_of_its_sizes(network: str, sizes: tuple[int, ...]) -> None:
+    for size in (28, 32, 63, 64, 160, 224):
+        if size in sizes:
+            names.require_image_size(network, size)
+        else:
+            with pytest.raises(UserError, match=f"{network} is for images of .*, not {size}: "):
+                names.require_image_size(network, size)
 
 
 def test_depths_of_the_study_are_those_of_plain_and_option_a_nets() -> None:

@@ -98,6 +98,7 @@ def test_a_title_says_how_the_training_differs_from_the_papers() -> None:
     assert conditions(SETTINGS["paper-45k"]) == "45,000 images"
     assert conditions(OVERNIGHT) == "8,000 iterations"
     assert "synthetic images" in conditions(replace(PAPER, dataset="synthetic"))
+    assert conditions(SETTINGS["imagenette"]) == "9,469 Imagenette images, 1,480 iterations"
 
 
 def test_labels_stand_apart_and_their_lines_begin_where_the_curves_end() -> None:

@@ -7,6 +7,8 @@ from msgspec.structs import replace
 from resnet_paper.runs.recipe import PAPER, SETTINGS, Recipe, iterations, learning_rate
 from resnet_paper.runs.record import as_json
 
+IMAGENETTES = ("imagenette", "tiny-imagenette")
+
 
 @pytest.mark.parametrize(
     ("iteration", "rate"),
@@ -51,7 +53,8 @@ def test_files_keep_the_names_of_the_first_published_runs() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", ["paper", "paper-45k", "overnight", "tiny", "demo", "100-epochs"]
+    "settings",
+    [*("paper", "paper-45k", "overnight", "tiny", "demo", "100-epochs"), *IMAGENETTES],
 )
 def test_milestones_are_in_the_papers_proportion(settings: str) -> None:
     recipe = SETTINGS[settings]
@@ -65,6 +68,16 @@ def test_milestones_are_in_the_papers_proportion(settings: str) -> None:
 def test_epochs_in_iterations_of_128_of_50000_images(epochs: int, expected: int) -> None:
     assert iterations(epochs) == expected
     assert 0 <= expected * 128 - epochs * 50_000 < 128
+
+
+def test_imagenette_is_10_epochs_of_9469_images_measured_each_epoch() -> None:
+    recipe = SETTINGS["imagenette"]
+    assert (recipe.iterations, recipe.milestones) == (1_480, (740, 1_110))
+    assert [learning_rate(recipe, i) for i in (739, 740, 1_110)] == [0.1, 0.01, 0.001]
+    assert 0 <= 1_480 * 64 - 10 * 9_469 < 64
+    assert recipe.measure_every == 148
+    assert (recipe.momentum, recipe.weight_decay) == (0.9, 1e-4)
+    assert recipe.padding / recipe.image_size == PAPER.padding / PAPER.image_size
 
 
 def test_overnight_is_the_papers_recipe_at_an_eighth_of_its_length() -> None:

@@ -13,7 +13,7 @@ import torch
 from tqdm import tqdm
 
 from resnet_paper.errors import UserError
-from resnet_paper.runs.recipe import PAPER, Recipe
+from resnet_paper.runs.recipe import IMAGENETTE, PAPER, Recipe
 from resnet_paper.runs.run import Result, Run
 from resnet_paper.study import plan as plans
 from resnet_paper.study import scheduler
@@ -233,7 +233,10 @@ def test_a_place_that_cannot_be_written_is_said_before_anything_is_timed(
 
 def test_the_plan_says_what_a_network_is() -> None:
     run = Run(Path("runs"), "paper", "resnet-50", 3)
-    assert plans.describe(run) == "resnet-50 seed 3 (6n+2, n = 8, 0.76M parameters)"
-    assert plans.describe(Run(Path("runs"), "paper", "resnet-18", 0)) == (
+    assert plans.describe(run, PAPER) == "resnet-50 seed 3 (6n+2, n = 8, 0.76M parameters)"
+    assert plans.describe(Run(Path("runs"), "paper", "resnet-18", 0), PAPER) == (
         "resnet-18 seed 0 (11.17M parameters)"
+    )
+    assert plans.describe(Run(Path("runs"), "imagenette", "imagenet-resnet-34", 0), IMAGENETTE) == (
+        "imagenet-resnet-34 seed 0 (21.12M parameters)"
     )

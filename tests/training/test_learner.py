@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -76,9 +77,22 @@ def test_signed_relu_is_relu() -> None:
 
 
 @pytest.mark.skipif(not backend.can_compile(), reason="torch.compile does not work here")
-def test_compiled_blocks_compute_what_eager_ones_do() -> None:
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (resnets.Stem, resnets.Block),
+        pytest.param((resnets.ImageNetStem, resnets.Bottleneck), marks=pytest.mark.slow),
+    ],
+    ids=["cifar", "imagenet"],
+)
+def test_compiled_blocks_compute_what_eager_ones_do(parts: tuple[Any, Any]) -> None:
     # in float64, so that no response changes its sign by rounding
-    eager, compiled = (resnets.Network((1,), (16,), resnets.option_a).double() for _ in range(2))
+    stem, block = parts
+    eager, compiled = (
+        resnets.Network((1,), (16,), resnets.option_b, stem, block, block.expansion).double()
+        for _ in range(2)
+    )
+    assert len(backend.compilable(eager)) == 2
     compiled.load_state_dict(eager.state_dict())
     backend.compile_blocks(compiled)
     images = torch.randn(8, 3, 32, 32, dtype=torch.float64)
@@ -124,6 +138,14 @@ def test_evaluation_counts_each_image_once(recipe: Recipe, dataset: Dataset, siz
     assert loss == pytest.approx(F.cross_entropy(logits, images.labels).item(), rel=1e-5)
     wrong = (logits.argmax(1) != images.labels).sum().item()
     assert error == pytest.approx(100 * wrong / size)
+
+
+@pytest.mark.parametrize(("size", "at_once"), [(32, 250), (64, 64), (160, 64)])
+def test_evaluation_takes_as_many_images_at_a_time_as_suits_their_size(
+    size: int, at_once: int
+) -> None:
+    pixels = torch.zeros(1, 3, size, size, dtype=torch.uint8)
+    assert data.Images(pixels, torch.zeros(1)).evaluation_batch == at_once
 
 
 def test_only_bn_layers_have_bn_statistics() -> None:
