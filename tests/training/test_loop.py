@@ -21,14 +21,14 @@ from msgspec.structs import replace
 
 from resnet_paper.errors import UserError
 from resnet_paper.networks import baselines, names
-from resnet_paper.networks.build import CONSTRUCTORS
+from resnet_paper.networks.build import CONSTRUCTORS, build
 from resnet_paper.runs.recipe import SETTINGS, Recipe
 from resnet_paper.runs.record import COLUMNS, Environment
 from resnet_paper.runs.run import Run
 from resnet_paper.training import backend, checkpoint, data, loop
 from resnet_paper.training.backend import Backend
 from resnet_paper.training.checkpoint import warn_of_another_environment
-from resnet_paper.training.data import Dataset
+from resnet_paper.training.data import Dataset, Images
 from resnet_paper.training.loop import train
 from tests.conftest import ENVIRONMENT
 from tests.training.trained import (
@@ -266,6 +266,21 @@ def test_a_new_network_is_one_entry_and_dropout_resumes_as_if_not_interrupted(
     cut, whole = (Run(tmp_path / name, "tiny", "small", 0) for name in ("cut", "whole"))
     interrupted(cut, recipe, dataset, at=5)
     assert_same_result(complete(cut, recipe, dataset), complete(whole, recipe, dataset))
+
+
+def test_vgg_19_resumes_as_if_not_interrupted(
+    tmp_path: Path, recipe: Recipe, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its dropout and its 39 million weights; evaluated few images at a time to be quick."""
+    monkeypatch.setattr(Images, "evaluation_batch", 10)
+    short = replace(recipe, iterations=2, milestones=(1,), measure_every=2, unaugmented_images=10)
+    few = Dataset(dataset.train[:20], dataset.validation, dataset.test[:10])
+    cut, whole = (Run(tmp_path / name, "tiny", "vgg-19", 0) for name in ("cut", "whole"))
+    interrupted(cut, short, few, at=1)
+    assert_same_result(complete(cut, short, few), complete(whole, short, few))
+    assert [sitting.iteration for sitting in cut.result().record.resumed] == [1]
+    weights = weights_of(cut.result())
+    assert weights["classifier.2.passes"] != build("vgg-19").state_dict()["classifier.2.passes"]
 
 
 def test_a_field_newer_than_a_record_has_its_default(
