@@ -205,6 +205,10 @@ def test_measuring_counts_two_tests_a_training_error_and_the_statistics() -> Non
     assert plans.with_measuring(PAPER) == pytest.approx(1 + evaluated / (3 * 128_000))
 
 
+def test_measuring_is_a_quarter_of_a_run_on_imagenette() -> None:
+    assert 1 - 1 / plans.with_measuring(IMAGENETTE) == pytest.approx(0.25, abs=0.01)
+
+
 @pytest.mark.parametrize(
     ("hours", "at_once", "on_terminal", "asked"),
     [(3, 1, True, True), (1.9, 1, True, False), (3, 2, True, False), (3, 1, False, False)],
