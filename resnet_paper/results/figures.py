@@ -38,6 +38,7 @@ from resnet_paper.results.style import (
     pale,
     style,
 )
+from resnet_paper.runs.datasets import DATA_SETS
 from resnet_paper.runs.files import write
 from resnet_paper.runs.recipe import Recipe
 from resnet_paper.runs.run import Result
@@ -209,6 +210,7 @@ def comparison(results: Iterable[Result], recipe: Recipe) -> Figure | None:
     if not drawn:
         return None
     entries: list[Artist] = []
+    tested_on = DATA_SETS[recipe.dataset].tested_on
     with style():
         figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
         figure.suptitle(conditions(recipe))
@@ -229,7 +231,7 @@ def comparison(results: Iterable[Result], recipe: Recipe) -> Figure | None:
         for axes in (loss, accuracy):
             axes.set(xlabel="epoch", xlim=(0, None))
         training = "training, mean over augmented mini-batches"
-        entries.append(Line2D([], [], color="black", lw=1.6, label="test images"))
+        entries.append(Line2D([], [], color="black", lw=1.6, label=tested_on))
         entries.append(Line2D([], [], color="black", lw=0.8, ls=DASHED, label=training))
         legend_below(figure, entries + diverged_entries(results))
     return figure

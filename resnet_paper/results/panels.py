@@ -15,10 +15,10 @@ from resnet_paper.networks import names
 from resnet_paper.paper import facts
 from resnet_paper.results.curves import PRECISE, papers_curve
 from resnet_paper.results.style import DASHED, Colour, Label, pale, text_entry
+from resnet_paper.runs.datasets import DATA_SETS
 from resnet_paper.runs.recipe import PAPER, Recipe
 from resnet_paper.runs.run import Result
 
-KINDS_OF_IMAGES = {"synthetic": "synthetic ", "imagenette": "Imagenette "}
 SCALES = {10_000: "iterations (×10⁴)", 1_000: "iterations (×10³)", 1: "iterations"}
 
 
@@ -32,10 +32,10 @@ def conditions(recipe: Recipe) -> str:
 
     For example "2,000 synthetic images, 96 iterations".
     """
-    kind = KINDS_OF_IMAGES.get(recipe.dataset, "")
+    images = DATA_SETS[recipe.dataset].images
     words = []
-    if kind or recipe.train_images != PAPER.train_images:
-        words.append(f"{recipe.train_images:,} {kind}images")
+    if images != "images" or recipe.train_images != PAPER.train_images:
+        words.append(f"{recipe.train_images:,} {images}")
     if not has_paper_length(recipe):
         words.append(f"{recipe.iterations:,} iterations")
     return ", ".join(words)

@@ -23,14 +23,11 @@ from resnet_paper.results.panels import conditions
 from resnet_paper.results.style import style
 from resnet_paper.results.tables import Table
 from resnet_paper.results.verdicts import claims_table
+from resnet_paper.runs.datasets import DATA_SETS
 from resnet_paper.runs.recipe import COMPARED, PAPER, SETTINGS, Recipe
 from resnet_paper.runs.record import Record, Resumption
 from resnet_paper.runs.run import Result
 
-SUBJECTS = {  # by data set: the images, and what is shown of the paper
-    "cifar10": ("CIFAR-10", "A reproduction of section 4.2"),
-    "imagenette": ("Imagenette", "Networks of Table 1"),
-}
 LINK = re.compile(r"\[([^\]]+)\]\((https://[^\s)]+)\)")
 
 
@@ -58,11 +55,9 @@ def page(results: Sequence[Result], settings: str, note: str = "") -> str:
     )
     environment.filters["markdown"] = markdown
     recipe = SETTINGS[settings]
-    images, subject = SUBJECTS.get(recipe.dataset, SUBJECTS[PAPER.dataset])
     return environment.get_template("report.html.jinja").render(
         settings=settings,
-        images=images,
-        subject=subject,
+        data_set=DATA_SETS[recipe.dataset],
         conditions=conditions(recipe),
         note=note,
         runs=len(results),

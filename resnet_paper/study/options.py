@@ -12,13 +12,13 @@ from typing import Any
 import click
 
 from resnet_paper.networks import names
+from resnet_paper.runs.datasets import DATA_SETS
 from resnet_paper.runs.recipe import SETTINGS
 from resnet_paper.study.study import Study
 from resnet_paper.study.tracking import TRACKERS
 
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "bfloat16", "tf32", "float32")
-DATA_SETS = {"cifar-10-batches-py": "CIFAR-10", "imagenette2-160": "Imagenette"}
 ALIASES = {"gpu": "cuda", "bf16": "bfloat16", "fp32": "float32"}
 
 
@@ -90,9 +90,11 @@ def root_of_runs(_: click.Context, __: click.Parameter, root: Path) -> Path:
 
 def data_directory(_: click.Context, __: click.Parameter, folder: Path) -> Path:
     """An option's callback: the directory that the data sets' own are in."""
-    if folder.name in DATA_SETS and folder.is_dir():
-        name = DATA_SETS[folder.name]
-        raise click.BadParameter(f"{folder} is {name} itself: name the directory that it is in")
+    for data_set in DATA_SETS.values():
+        if data_set.folder and folder.name == data_set.folder and folder.is_dir():
+            raise click.BadParameter(
+                f"{folder} is {data_set.title} itself: name the directory that it is in"
+            )
     return folder
 
 

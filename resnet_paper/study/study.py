@@ -11,6 +11,7 @@ import click
 
 from resnet_paper.errors import UserError
 from resnet_paper.networks import names
+from resnet_paper.runs.datasets import DATA_SETS
 from resnet_paper.runs.files import require_writable
 from resnet_paper.runs.recipe import SETTINGS, Recipe
 from resnet_paper.runs.run import Result, Run, finished_runs
@@ -20,10 +21,6 @@ ROOT = Path(__file__).parents[2]
 CLONE = Path(os.path.relpath(ROOT) if (ROOT / "experiments").is_dir() else ".")
 PUBLISHED = CLONE / "experiments" / "runs"
 FIGURES = CLONE / "figures"
-NOTES = {  # of tables, by data set
-    "synthetic": "Synthetic images: a demonstration, not CIFAR-10.",
-    "imagenette": "Imagenette, not ImageNet; its validation images stand in for test images.",
-}
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,7 @@ class Study:
         if self.settings == "paper":
             return ""
         other = f"Settings {self.settings!r}, not the paper's."
-        return NOTES.get(self.recipe.dataset, other)
+        return DATA_SETS[self.recipe.dataset].note or other
 
     @property
     def output(self) -> Path:

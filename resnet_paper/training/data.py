@@ -15,6 +15,7 @@ from torchvision.datasets import CIFAR10, Imagenette
 from torchvision.datasets.utils import check_integrity
 
 from resnet_paper.errors import UserError
+from resnet_paper.runs.datasets import DATA_SETS
 from resnet_paper.runs.recipe import CHANNELS, PAPER, Channels, Recipe
 from resnet_paper.training import image_folder
 
@@ -104,7 +105,7 @@ def imagenette(recipe: Recipe, data_dir: Path) -> tuple[Images, Images]:
 
     Those that the recipe needs, in an order that mixes the classes.
     """
-    folder = data_dir / "imagenette2-160"
+    folder = data_dir / DATA_SETS["imagenette"].folder
     if not folder.exists():
         with downloading("Imagenette", "imagenette2-160.tgz", data_dir):
             Imagenette(str(data_dir), size="160px", download=True)

@@ -315,7 +315,14 @@ def test_a_comparison_draws_loss_and_accuracy_by_epoch(record_run: RecordRun) ->
     test = accuracy.lines[1]
     assert test.get_ydata()[-1] == 75.0
     assert test.get_xdata()[-1] == pytest.approx(10, abs=0.1)
-    assert legend(figure)[:2] == ["ResNet-18, seed 0", "VGG-19, seed 0"]
+    assert legend(figure)[:3] == ["ResNet-18, seed 0", "VGG-19, seed 0", "test images"]
+
+
+def test_imagenette_is_tested_on_its_validation_images(record_run: RecordRun) -> None:
+    result = record_run("imagenet-resnet-34", settings="imagenette", error=25.0)
+    figure = figures.comparison([result], SETTINGS["imagenette"])
+    assert legend(figure)[:2] == ["ImageNet ResNet-34, seed 0", "validation images"]
+    assert figure.axes[0].lines[0].get_xdata()[-1] == pytest.approx(10, abs=0.1)
 
 
 def test_nothing_recorded_is_nothing_drawn(tmp_path: Path, record_run: RecordRun) -> None:

@@ -16,7 +16,7 @@ from experiments.report import main
 from resnet_paper.results import interactive, report, tables
 from resnet_paper.results.curves import PRECISE, TEST, TRAIN, papers_curve
 from resnet_paper.results.verdicts import claims_table
-from resnet_paper.runs.recipe import PAPER, SETTINGS
+from resnet_paper.runs.recipe import COMPARED, PAPER, SETTINGS
 from resnet_paper.runs.run import Result
 from tests.conftest import ENVIRONMENT
 
@@ -188,8 +188,8 @@ def test_runs_of_any_settings_have_a_page(settings: str, record_run: RecordRun) 
     assert "ResNet-18" in page.cells
     titles = [section.title for section in report.sections(results, settings, "")]
     assert ("Distances to the paper's curves" in titles) == (settings == "paper")
-    assert ("Comparison" in titles) == ("epochs" in settings)
-    assert ("Shortcut options at 20 layers" in titles) == ("epochs" not in settings)
+    assert ("Comparison" in titles) == (settings in COMPARED)
+    assert ("Shortcut options at 20 layers" in titles) == (settings not in COMPARED)
 
 
 def test_a_net_has_an_entry_that_switches_its_curves(study: list[Result]) -> None:

@@ -14,6 +14,7 @@ from experiments import eval as evaluate
 from experiments import figures as all_figures
 from experiments import report, train
 from resnet_paper.errors import UserError
+from resnet_paper.runs.datasets import DATA_SETS
 from resnet_paper.runs.recipe import SETTINGS, Recipe
 from resnet_paper.runs.run import Run
 from resnet_paper.training import data, image_folder
@@ -141,6 +142,10 @@ def test_what_is_missing_is_downloaded_at_160_pixels(
     assert len(data.load(tiny, tmp_path).train) == 40
     monkeypatch.setattr(data, "Imagenette", lambda *_, **__: pytest.fail("downloaded again"))
     assert len(data.load(tiny, tmp_path).test) == 20
+
+
+def test_each_data_set_has_a_loader_and_words() -> None:
+    assert data.LOADERS.keys() == DATA_SETS.keys() == {one.dataset for one in SETTINGS.values()}
 
 
 def test_without_a_network_a_missing_folder_is_one_line(

@@ -1,0 +1,39 @@
+"""What is said of the data sets, by the names that recipes give them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class DataSet(NamedTuple):
+    """A data set in words.
+
+    title: its name in prose. images: what a figure's title calls them. folder: its own in the data
+    directory. tested_on: what test errors are of. note: below tables. subject: what is shown of the
+    paper.
+    """
+
+    title: str
+    images: str = "images"
+    folder: str = ""
+    tested_on: str = "test images"
+    note: str = ""
+    subject: str = "A reproduction of section 4.2"
+
+
+DATA_SETS = {
+    "cifar10": DataSet("CIFAR-10", folder="cifar-10-batches-py"),
+    "imagenette": DataSet(
+        "Imagenette",
+        images="Imagenette images",
+        folder="imagenette2-160",
+        tested_on="validation images",
+        note="Imagenette, not ImageNet; its validation images stand in for test images.",
+        subject="Networks of Table 1",
+    ),
+    "synthetic": DataSet(
+        "CIFAR-10",
+        images="synthetic images",
+        note="Synthetic images: a demonstration, not CIFAR-10.",
+    ),
+}
