@@ -1,9 +1,10 @@
-"""Where a result comes from: the revision of the code and the processor."""
+"""Where a result comes from: the revision of the code, the processor, the process."""
 
 from __future__ import annotations
 
 import os
 import platform
+import socket
 import subprocess
 from contextlib import suppress
 from pathlib import Path
@@ -33,6 +34,11 @@ def git(*arguments: str) -> str:
         ["git", *arguments], cwd=PACKAGE, capture_output=True, text=True, check=True
     )
     return answer.stdout.strip()
+
+
+def this_process() -> str:
+    """This process in words: "process 123 on some-host"."""
+    return f"process {os.getpid()} on {socket.gethostname()}"
 
 
 def processor() -> str:

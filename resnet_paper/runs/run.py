@@ -9,7 +9,6 @@ import fcntl
 import hashlib
 import io
 import os
-import socket
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ import pandas as pd
 from resnet_paper.errors import UserError
 from resnet_paper.runs import record as records
 from resnet_paper.runs.files import remove_temporaries, write, write_csv, writing
+from resnet_paper.runs.provenance import this_process
 from resnet_paper.runs.recipe import Recipe
 from resnet_paper.runs.record import COLUMNS, JSON, Measurement, Record, as_json
 
@@ -129,27 +129,28 @@ class Run:
         return write_csv(self.directory / "curve.csv", table)
 
     @property
-    def in_use(self) -> bool:
-        """True while a process holds this run."""
+    def holder(self) -> str | None:
+        """The process that trains this run, "process 123 on some-host"; None while none does."""
         try:
             lock = os.open(self.directory / "lock", os.O_RDONLY)
         except OSError:
-            return False
+            return None
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            return True
+            return os.read(lock, 1_000).decode(errors="replace").strip()
         except OSError:  # a file system without locks
-            return False
+            return None
         finally:
             os.close(lock)
-        return False
+        return None
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> Iterator[int]:
         """Hold this run against other processes; InUseError, naming the holder, if one has it.
 
-        The lock is the operating system's, so that of a dead process is gone with it.
+        The lock, given for `name_holder`, is the operating system's, so that of a dead process is
+        gone with it.
         """
         path = self.directory / "lock"
         with writing(path):
@@ -162,18 +163,22 @@ class Run:
                 except BlockingIOError:
                     holder = os.read(lock, 1_000).decode(errors="replace").strip()
                     raise InUseError(f"{self} is in use by {holder}") from None
-                os.ftruncate(lock, 0)
-                os.write(lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+                name_holder(lock, this_process())
                 remove_temporaries(self.directory)
-            yield
+            yield lock
         finally:
             os.close(lock)
+
+
+def name_holder(lock: int, process: str) -> None:
+    """Write into a lock that is held which process trains the run."""
+    os.ftruncate(lock, os.pwrite(lock, f"{process}\n".encode(), 0))
 
 
 def take(lock: int) -> None:
     """Lock an open file; BlockingIOError if another process keeps it.
 
-    Tried for a fifth of a second, since `in_use` holds it for a moment.
+    Tried for a fifth of a second, since `holder` holds it for a moment.
     """
     for _ in range(9):
         try:

@@ -17,7 +17,10 @@ DAMAGED = "damaged (drawing or training it says how)"
 
 @dataclass(frozen=True)
 class Status:
-    """How far a run has come by its last measurement; seconds_left: at its pace so far."""
+    """How far a run has come by its last measurement, and which process trains it.
+
+    seconds_left: at its pace so far.
+    """
 
     run: Run
     state: str
@@ -25,11 +28,14 @@ class Status:
     iterations: int = 0
     test_error: float | None = None
     seconds_left: float | None = None
+    holder: str | None = None
 
     def __str__(self) -> str:
         said = f"{self.run}: {self.state}"
         if self.state in (UNDER_WAY, STOPPED):
             said += f" at {100 * self.iteration / self.iterations:.0f}%"
+        if self.holder:
+            said += f" in {self.holder}"
         if self.test_error is not None:
             said += f", test error {self.test_error:.2f}%"
         if self.seconds_left is not None:
@@ -50,15 +56,14 @@ def status_of(run: Run, study: Study) -> Status:
         record, row = run.record(), last_row(run)
     except UserError:
         return Status(run, DAMAGED)
-    if record is None:
-        return Status(run, UNDER_WAY if run.in_use else MISSING, 0, total)
-    if record.finished:
+    if record is not None and record.finished:
         return Status(run, FINISHED, total, total, record.test_error)
-    state = UNDER_WAY if run.in_use else STOPPED
-    if row is None:
-        return Status(run, state, 0, total)
+    holder = run.holder
+    state = UNDER_WAY if holder is not None else STOPPED if record else MISSING
+    if record is None or row is None:
+        return Status(run, state, 0, total, holder=holder)
     left = row["seconds"] * (total - row["iteration"]) / row["iteration"]
-    return Status(run, state, int(row["iteration"]), total, row["test_error"], left)
+    return Status(run, state, int(row["iteration"]), total, row["test_error"], left, holder)
 
 
 def last_row(run: Run) -> dict[str, float] | None:

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from resnet_paper.errors import UserError
 from resnet_paper.results.summary import summary
+from resnet_paper.runs.provenance import this_process
 from resnet_paper.runs.recipe import PAPER
 from resnet_paper.runs.run import Result, Run, finished_runs
 
@@ -166,12 +167,12 @@ def test_responses_are_not_written_to_a_run_that_has_taken_the_place(
 def test_looking_whether_a_run_is_in_use_keeps_nobody_from_it(tmp_path: Path) -> None:
     run = Run(tmp_path, "tiny", "resnet-8", 0)
     with run.locked():
-        assert run.in_use
+        assert run.holder == this_process()
     looking = True
 
     def look() -> None:
         while looking:
-            assert isinstance(run.in_use, bool)
+            assert run.holder in (None, this_process())
 
     thread = threading.Thread(target=look)
     thread.start()
@@ -182,7 +183,7 @@ def test_looking_whether_a_run_is_in_use_keeps_nobody_from_it(tmp_path: Path) ->
     finally:
         looking = False
         thread.join()
-    assert not run.in_use
+    assert run.holder is None
 
 
 def test_only_the_networks_that_are_asked_for_are_read(record_run: RecordRun) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from resnet_paper.runs.provenance import this_process
 from resnet_paper.runs.recipe import Recipe
 from resnet_paper.runs.run import Result
 from resnet_paper.study.status import DAMAGED, FINISHED, MISSING, STOPPED, UNDER_WAY, status
@@ -26,7 +27,9 @@ def test_a_run_is_missing_stopped_under_way_or_finished(
     assert stopped.seconds_left is not None
     assert str(stopped).startswith("plain-8 seed 0: stopped at 33%, test error ")
     with wanted[0].locked():
-        assert status(study, wanted)[0].state == UNDER_WAY
+        under_way = status(study, wanted)[0]
+    assert under_way.state == UNDER_WAY
+    assert str(under_way).startswith(f"plain-8 seed 0: under way at 33% in {this_process()}, test")
 
 
 def test_a_damaged_run_hides_no_other(record_run: Callable[..., Result]) -> None:
