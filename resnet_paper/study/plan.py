@@ -1,44 +1,34 @@
-"""The time and memory that training takes on this machine."""
+"""The time that training takes here, and how many runs at once."""
 
 from __future__ import annotations
 
-import gc
+import heapq
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import click
-import torch
 
 from resnet_paper.networks import counts, names
 from resnet_paper.networks.build import build
 from resnet_paper.runs.recipe import Recipe
 from resnet_paper.runs.run import Run
 from resnet_paper.study.duration import duration
+from resnet_paper.study.engine import Cost, Engine
 from resnet_paper.training.backend import Backend
 from resnet_paper.training.checkpoint import Checkpoint
-from resnet_paper.training.data import BatchStream, Dataset
-from resnet_paper.training.learner import Learner
 
 LONG = 2 * 3600.0  # seconds of training that are asked about on a terminal
-MEMORY_MARGIN = 1.25  # of what a run is measured to allocate on a GPU
-
-
-@dataclass(frozen=True)
-class Cost:
-    """The cost of a run: seconds an iteration, and bytes of a GPU's memory."""
-
-    seconds: float
-    memory: int
+MEMORY_MARGIN = 1.25  # of what a run is measured to need
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Runs and the seconds that each will take here, one after another."""
+    """Runs in the order in which they begin, and the seconds that each takes by itself."""
 
     seconds: dict[Run, float]
     at_once: int
+    devices: int = 1  # how many of those at once have a device of their own
 
     @classmethod
     def of(
@@ -46,39 +36,48 @@ class Plan:
         runs: Sequence[Run],
         points: dict[Run, Checkpoint | None],
         recipe: Recipe,
-        dataset: Dataset,
-        backend: Backend,
+        engine: Engine,
         concurrent: int,
     ) -> Plan:
         """Time a few iterations of each network and print what each run will take."""
-        click.echo(f"To train by the settings {runs[0].settings!r}, on {backend}:")
-        costs: dict[tuple[str, int], Cost] = {}
+        click.echo(f"To train by the settings {runs[0].settings!r}, on {engine}:")
+        keys = {run: (run.network, as_begun(engine.backend, points[run])) for run in runs}
+        measured = engine.costs(list(dict.fromkeys(keys.values())))
+        costs: dict[tuple[str, Backend], Cost] = {}
         seconds: dict[Run, float] = {}
-        for run in runs:
-            point = points[run]
-            own = backend if point is None else as_begun(backend, point)
-            key = run.network, own.threads
+        for run, key in keys.items():
             if key not in costs:
-                costs[key] = measure_cost(run.network, recipe, dataset, own)
+                costs[key] = next(measured)
+            point = points[run]
             done = point.state.iteration if point else 0
             left = recipe.iterations - done
             seconds[run] = costs[key].seconds * left * with_measuring(recipe)
             begun = f", from iteration {done:,}" if done else ""
             click.echo(f"  {describe(run, recipe)}: about {duration(seconds[run])}{begun}")
-        if backend.device == "cuda":
-            reserved_memory()  # frees that of the networks that were timed
-        memory = MEMORY_MARGIN * max(cost.memory for cost in costs.values())
-        at_once = min(concurrent or backend.capacity(int(memory)), len(runs))
+        memory = int(MEMORY_MARGIN * max(cost.memory for cost in costs.values()))
+        at_once, devices = engine.at_once(len(runs), memory, concurrent)
+        if devices > 1:  # the longest first, so that none of them is left for the end
+            runs = sorted(runs, key=lambda run: -seconds[run])
+        plan = cls({run: seconds[run] for run in runs}, at_once, devices)
         if len(runs) > 1:
-            one_by_one = f" one after another; {at_once} at once" if at_once > 1 else ""
-            click.echo(f"  together: about {duration(sum(seconds.values()))}{one_by_one}")
-        return cls(seconds, at_once)
+            one_by_one = " one after another" if devices == 1 and at_once > 1 else ""
+            together = f"; {at_once} at once" if at_once > 1 else ""
+            click.echo(f"  together: about {duration(plan.forecast)}{one_by_one}{together}")
+        return plan
+
+    @property
+    def forecast(self) -> float:
+        """Seconds until all have ended, each device taking the next run when it is free."""
+        ends = [0.0] * self.devices
+        for seconds in self.seconds.values():
+            heapq.heapreplace(ends, ends[0] + seconds)
+        return max(ends)
 
     def confirm(self) -> None:
         """Ask, on a terminal, before more than LONG of training; click.Abort if told no."""
-        total = sum(self.seconds.values()) / self.at_once
-        if total > LONG and sys.stdin.isatty():
-            click.confirm(f"Train for about {duration(total)}? (YES=1 does not ask)", abort=True)
+        if self.forecast > LONG and sys.stdin.isatty():
+            total = duration(self.forecast)
+            click.confirm(f"Train for about {total}? (YES=1 does not ask)", abort=True)
 
 
 def describe(run: Run, recipe: Recipe) -> str:
@@ -89,9 +88,9 @@ def describe(run: Run, recipe: Recipe) -> str:
     return f"{run} ({form}{parameters / 1e6:.2f}M parameters)"
 
 
-def as_begun(backend: Backend, point: Checkpoint) -> Backend:
-    """A backend with the threads of the run that it resumes."""
-    return replace(backend, threads=point.record.environment.threads)
+def as_begun(backend: Backend, point: Checkpoint | None) -> Backend:
+    """A backend with the threads of the run that it resumes, if it resumes one."""
+    return replace(backend, threads=point.record.environment.threads) if point else backend
 
 
 def with_measuring(recipe: Recipe) -> float:
@@ -102,31 +101,3 @@ def with_measuring(recipe: Recipe) -> float:
     evaluated = 2 * recipe.test_images + recipe.unaugmented_images + recipe.validation_images
     evaluated += recipe.statistics_batches * recipe.batch_size
     return 1 + evaluated / recipe.measure_every / recipe.batch_size / 3
-
-
-def measure_cost(network: str, recipe: Recipe, dataset: Dataset, backend: Backend) -> Cost:
-    """The cost of a network here: the best time of a few iterations, and its memory.
-
-    On CUDA of a few times 20 iterations, which wake up the GPU and are not waited for singly.
-    """
-    on_gpu = backend.device == "cuda"
-    count = min(20, recipe.measure_every) if on_gpu else 1
-    before = reserved_memory() if on_gpu else 0
-    learner = Learner(build(network, classes=recipe.classes), recipe, dataset.train, backend)
-    stream = BatchStream(len(dataset.train), recipe.batch_size, seed=0, padding=recipe.padding)
-    times = []
-    for _ in range(4):
-        learner.load(stream.plan(0, count), [recipe.warmup_learning_rate] * count)
-        start = time.perf_counter()
-        learner.advance(count)
-        learner.training_errors(1)  # waits for the device
-        times.append((time.perf_counter() - start) / count)
-    memory = reserved_memory() - before if on_gpu else 0
-    return Cost(min(times), memory)
-
-
-def reserved_memory() -> int:
-    """The bytes of a GPU that are in use, those of captured graphs among them."""
-    gc.collect()
-    torch.cuda.empty_cache()
-    return torch.cuda.memory_reserved()

@@ -18,20 +18,20 @@ from resnet_paper.errors import UserError
 from resnet_paper.runs.recipe import Recipe
 from resnet_paper.runs.run import InUseError, Run
 from resnet_paper.study.duration import duration
+from resnet_paper.study.engine import Engine
 from resnet_paper.study.plan import Plan
 from resnet_paper.study.tracking import Tracker
 from resnet_paper.training import checkpoint, data
 from resnet_paper.training.backend import Backend
 from resnet_paper.training.checkpoint import Checkpoint
-from resnet_paper.training.data import Dataset
-from resnet_paper.training.loop import Progress, Steps, train
+from resnet_paper.training.loop import Progress, Steps
 
 
 def train_all(
     runs: Sequence[Run],
     recipe: Recipe,
     data_dir: Path,
-    backend: Backend,
+    engine: Engine,
     concurrent: int,
     yes: bool = False,
     track: str = "",
@@ -43,19 +43,18 @@ def train_all(
     before anything is trained if one cannot be resumed, where the GPU's memory is full, and at the
     end if another process is still training one.
     """
-    points = {run: resume_point(run, recipe, backend) for run in runs}
-    dataset = data.load(recipe, data_dir)
+    points = {run: resume_point(run, recipe, engine.backend) for run in runs}
     threads = torch.get_num_threads()
     try:
-        dataset = dataset.to(backend.device)
-        plan = Plan.of(runs, points, recipe, dataset, backend, concurrent)
+        engine.take(data.load(recipe, data_dir))
+        plan = Plan.of(runs, points, recipe, engine, concurrent)
         points.clear()
         if not yes:
             plan.confirm()
         with Tracker(track, runs[0].root, recipe) if track else nullcontext() as tracker:
-            held = train_by_turns(runs, plan.at_once, recipe, dataset, backend, tracker)
+            held = train_by_turns(list(plan.seconds), plan.at_once, recipe, engine, tracker)
             if held:
-                held = train_by_turns(held, plan.at_once, recipe, dataset, backend, tracker)
+                held = train_by_turns(held, plan.at_once, recipe, engine, tracker)
     except torch.OutOfMemoryError as error:
         raise UserError(
             "the GPU's memory is full: free it or train fewer runs at once (CONCURRENT=1); the "
@@ -87,8 +86,7 @@ def train_by_turns(
     runs: Sequence[Run],
     at_once: int,
     recipe: Recipe,
-    dataset: Dataset,
-    backend: Backend,
+    engine: Engine,
     tracker: Tracker | None = None,
 ) -> list[Run]:
     """Train runs to their ends, some at once by turns; return those left to other processes.
@@ -102,8 +100,7 @@ def train_by_turns(
         while (waiting or active) and not stop.is_set():
             while waiting and len(active) < at_once:
                 run = waiting.pop(0)
-                steps = train(run, recipe, dataset, backend, at_once)
-                active[run] = opened.enter_context(closing(steps))
+                active[run] = opened.enter_context(closing(engine.train(run, at_once)))
             for run, steps in list(active.items()):
                 try:
                     progress = next(steps)
@@ -131,12 +128,22 @@ def train_by_turns(
                 bars.show(run, progress.iteration)
     if stop.is_set():
         for run in active:
-            click.echo(
-                f"Stopped {run} at iteration {reached.get(run, 0):,}, with a checkpoint in "
-                f"{run.directory}: the same command resumes it."
-            )
+            click.echo(stopped(run, reached.get(run, 0)))
         raise click.exceptions.Exit(130)
     return held
+
+
+def stopped(run: Run, reached: int) -> str:
+    """One line for a run that was stopped: where the same command resumes it, and what is lost."""
+    kept = checkpoint.load(run)
+    if kept is None:
+        return f"Stopped {run} before its first checkpoint: the same command begins it again."
+    lost = reached - kept.state.iteration
+    return (
+        f"Stopped {run} at iteration {max(reached, kept.state.iteration):,}, with a checkpoint"
+        f"{f' {lost:,} iterations before' if lost > 0 else ''} in {run.directory}: the same "
+        "command resumes it."
+    )
 
 
 class Bars:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,6 +17,9 @@ from resnet_paper.runs.datasets import DATA_SETS
 from resnet_paper.runs.files import require_writable
 from resnet_paper.runs.recipe import SETTINGS, Recipe
 from resnet_paper.runs.run import Result, Run, finished_runs
+
+if TYPE_CHECKING:
+    from resnet_paper.study.engine import Engine
 
 ROOT = Path(__file__).parents[2]
 # The clone, from where the command was started; the current directory where there is no clone.
@@ -127,18 +132,25 @@ class Study:
             return
         for run in missing:
             names.require_image_size(run.network, self.recipe.image_size)
-        from resnet_paper.study import scheduler  # these load torch, which drawing does not need
+        from resnet_paper.study import scheduler  # loads torch, which drawing does not need
+
+        with self.opened_engine() as engine:
+            for folder in (self.root / self.settings, self.output):
+                require_writable(folder)
+            scheduler.train_all(
+                missing,
+                self.recipe,
+                self.data_dir,
+                engine,
+                concurrent=self.concurrent,
+                yes=self.yes,
+                track=self.track,
+            )
+
+    def opened_engine(self) -> AbstractContextManager[Engine]:
+        """Context manager: where the runs are computed."""
+        from resnet_paper.study.engine import Local
         from resnet_paper.training import backend
 
         chosen = backend.choose(self.device, self.precision, self.recipe.iterations)
-        for folder in (self.root / self.settings, self.output):
-            require_writable(folder)
-        scheduler.train_all(
-            missing,
-            self.recipe,
-            self.data_dir,
-            chosen,
-            concurrent=self.concurrent,
-            yes=self.yes,
-            track=self.track,
-        )
+        return nullcontext(Local(self.recipe, chosen))

@@ -84,10 +84,10 @@ def load(run: Run) -> Checkpoint | None:
         return None
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): {MOVE_AWAY}") from error
-    data, digest = data[:-SHA256_BYTES], data[-SHA256_BYTES:]
-    if hashlib.sha256(data).digest() != digest:
+    if not intact(data):
         raise UserError(f"{path} is damaged: {MOVE_AWAY}, or put back a copy")
-    stored = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    content = io.BytesIO(data[:-SHA256_BYTES])
+    stored = torch.load(content, map_location="cpu", weights_only=True)
     if stored.get("format", 1) != FORMAT:
         raise UserError(
             f"{path} has format {stored['format']}, this version reads format {FORMAT}: resume "
@@ -97,6 +97,11 @@ def load(run: Run) -> Checkpoint | None:
         return decode(stored)
     except (KeyError, ValueError) as error:
         raise UserError(f"{path} is of another version ({error}): {MOVE_AWAY}") from error
+
+
+def intact(data: bytes) -> bool:
+    """True if a checkpoint's bytes end with the SHA-256 of the others."""
+    return hashlib.sha256(data[:-SHA256_BYTES]).digest() == data[-SHA256_BYTES:]
 
 
 def decode(stored: Mapping[str, Any]) -> Checkpoint:

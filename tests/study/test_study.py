@@ -15,10 +15,12 @@ from tqdm import tqdm
 from resnet_paper.errors import UserError
 from resnet_paper.runs.recipe import IMAGENETTE, PAPER, Recipe
 from resnet_paper.runs.run import Result, Run
+from resnet_paper.study import engine as engines
 from resnet_paper.study import plan as plans
 from resnet_paper.study import scheduler
 from resnet_paper.study.duration import duration
-from resnet_paper.study.plan import Cost, Plan
+from resnet_paper.study.engine import Cost, Local
+from resnet_paper.study.plan import Plan
 from resnet_paper.study.study import Study
 from resnet_paper.training.data import Dataset
 from tests.training.trained import CPU, assert_same_result, complete, interrupted
@@ -135,11 +137,13 @@ def test_the_plan_counts_what_is_left_with_the_threads_of_the_run(
     interrupted(runs[0], recipe, dataset, 9, two)
     seconds = {2: 1_000.0, 1: 3_000.0}
     monkeypatch.setattr(
-        plans, "measure_cost", lambda _, __, ___, own: Cost(seconds[own.threads], 0)
+        engines, "measure_cost", lambda _, __, ___, own: Cost(seconds[own.threads], 0)
     )
     monkeypatch.setattr(plans, "with_measuring", lambda _: 1.0)
     points = {run: scheduler.resume_point(run, recipe, CPU) for run in runs}
-    plan = Plan.of(runs, points, recipe, dataset, CPU, 0)
+    engine = Local(recipe, CPU)
+    engine.take(dataset)
+    plan = Plan.of(runs, points, recipe, engine, 0)
     assert plan.seconds == {runs[0]: 3 * 1_000.0, runs[1]: 12 * 3_000.0}
     assert "from iteration 9" in capsys.readouterr().out
 
@@ -210,13 +214,27 @@ def test_measuring_is_a_quarter_of_a_run_on_imagenette() -> None:
 
 
 @pytest.mark.parametrize(
-    ("hours", "at_once", "on_terminal", "asked"),
-    [(3, 1, True, True), (1.9, 1, True, False), (3, 2, True, False), (3, 1, False, False)],
+    ("hours", "devices", "on_terminal", "asked"),
+    [
+        ([3], 1, True, True),
+        ([1.9], 1, True, False),
+        ([3], 1, False, False),
+        ([1.5, 1.5], 1, True, True),
+        ([1.5, 1.5], 2, True, False),
+        ([1.5, 1.1, 1], 2, True, True),
+    ],
 )
 def test_hours_of_training_are_asked_about_on_a_terminal(
-    hours: float, at_once: int, on_terminal: bool, asked: bool, monkeypatch: pytest.MonkeyPatch
+    hours: list[float],
+    devices: int,
+    on_terminal: bool,
+    asked: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    plan = Plan({Run(Path("runs"), "paper", "resnet-20", 0): hours * 3600}, at_once)
+    """The hours until the last run has ended, each device taking the next as it gets free."""
+    runs = Study().runs_of(["resnet-20", "resnet-32", "resnet-44"])
+    seconds = {run: 3600 * each for run, each in zip(runs, hours, strict=False)}
+    plan = Plan(seconds, at_once=4, devices=devices)
     monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: on_terminal))
     questions: list[str] = []
     monkeypatch.setattr(click, "confirm", lambda text, **_: questions.append(text))

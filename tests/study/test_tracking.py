@@ -15,6 +15,7 @@ from resnet_paper.errors import UserError
 from resnet_paper.runs.recipe import Recipe
 from resnet_paper.runs.run import Run
 from resnet_paper.study import scheduler, tracking
+from resnet_paper.study.engine import Local
 from resnet_paper.study.study import Study
 from resnet_paper.study.tracking import FOLDER, SCALARS, SPEED, Tracker
 from resnet_paper.training.data import Dataset
@@ -152,6 +153,7 @@ def test_without_a_tracker_nothing_is_written(
     tmp_path: Path, recipe: Recipe, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tracking, "summary_writer", lambda *_: pytest.fail("tracked"))
-    run = Run(tmp_path, "small", "plain-8", 0)
-    assert scheduler.train_by_turns([run], 1, recipe, dataset, CPU) == []
+    run, engine = Run(tmp_path, "small", "plain-8", 0), Local(recipe, CPU)
+    engine.take(dataset)
+    assert scheduler.train_by_turns([run], 1, recipe, engine) == []
     assert not (tmp_path / FOLDER).exists()

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from resnet_paper.networks.build import build
 from resnet_paper.runs.recipe import SETTINGS, Recipe
 from resnet_paper.runs.run import Run
-from resnet_paper.study.plan import measure_cost
+from resnet_paper.study.engine import measure_cost
 from resnet_paper.study.study import Study
 from resnet_paper.training import backend
 from resnet_paper.training.backend import Backend
