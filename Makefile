@@ -8,7 +8,7 @@ TORCH  :=
 # The variables that each target uses; `make TARGET NAME=VALUE` with any other is refused, so that a
 # mistyped one never starts days of training.
 WHERE := SETTINGS RUNS DATA_DIR
-HOW   := DEVICE PRECISION TRACK YES
+HOW   := DEVICE PRECISION ENGINE TRACK YES
 STUDY := $(WHERE) $(HOW) SEEDS CONCURRENT
 
 USES_demo      := RUNS $(HOW) CONCURRENT
@@ -26,7 +26,7 @@ USES_figures   := $(WHERE) NETWORK
 USES_shortcuts := $(STUDY) DEPTH
 USES_compare   := $(STUDY)
 USES_publish   := $(WHERE)
-USES_bench     := DEVICE
+USES_bench     := DEVICE ENGINE
 
 GOALS := $(or $(MAKECMDGOALS),help)
 USED  := $(sort $(foreach goal,$(GOALS),$(USES_$(goal))))
@@ -58,8 +58,8 @@ endif
 # Its wheels have a suffix, 2.14.1+cpu, which pip prefers to the same release without one.
 CPU_INDEX := $(if $(TORCH),--extra-index-url https://download.pytorch.org/whl/cpu)
 
-# TRACK=tensorboard and TRACK=wandb install what they need when they are first asked for.
-EXTRA := $(addprefix .venv/,$(filter tensorboard wandb,$(TRACK)))
+# TRACK=tensorboard, TRACK=wandb and ENGINE=ray install what they need when first asked for.
+EXTRA := $(addprefix .venv/,$(filter tensorboard wandb,$(TRACK)) $(filter ray,$(ENGINE)))
 
 # option NAME, as --name "VALUE" where the variable is set; defaults are those of the commands
 lower  = $(shell echo $(subst _,-,$(1)) | tr A-Z a-z)
@@ -91,9 +91,10 @@ help:  ## this list
 	@echo "  RUNS          where runs are recorded (experiments/runs)"
 	@echo "  DEVICE        auto, cpu or cuda (auto)"
 	@echo "  PRECISION     auto, bfloat16, float32, on CUDA tf32 (auto)"
+	@echo "  ENGINE        local, or ray: on all cores, GPUs and nodes at once (local)"
 	@echo "  TRACK         tensorboard or wandb: live curves of the runs in training"
 	@echo "  YES           1: train for more than two hours without asking"
-	@echo "  CONCURRENT    runs at once; 0: as many as suits the device (0)"
+	@echo "  CONCURRENT    runs at once, with ENGINE=ray on each GPU; 0: automatic (0)"
 	@echo "  WEIGHTS       a file of weights for eval, with its NETWORK and NORMALISATION:"
 	@echo "                'per-pixel mean', channels, 'imagenet channels', or numbers"
 	@echo "  KILLS         how often faults kills a training (50)"
@@ -163,13 +164,13 @@ faults: .venv/ready  ## kill a training KILLS times, two processes at once: is a
 lint: .venv/ready  ## format, lint and types
 	$(LINT)
 
-bench: .venv/ready  ## training speed beside a plain PyTorch loop, as a ratio
+bench: .venv/ready $(EXTRA)  ## training speed beside a plain PyTorch loop, as a ratio
 	@$(BIN)/python experiments/bench.py $(call given,$(USES_bench))
 
 clean:  ## remove .venv and caches; runs and figures stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache *.egg-info
 
-.venv/tensorboard .venv/wandb: .venv/ready
+.venv/tensorboard .venv/wandb .venv/ray: .venv/ready
 	$(BIN)/python -m pip install --editable '.[$(@F)]'
 	touch $@
 

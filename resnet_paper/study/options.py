@@ -18,6 +18,7 @@ from resnet_paper.study.study import Study
 from resnet_paper.study.tracking import TRACKERS
 
 DEVICES = ("auto", "cpu", "cuda")
+ENGINES = ("local", "ray")
 PRECISIONS = ("auto", "bfloat16", "tf32", "float32")
 ALIASES = {"gpu": "cuda", "bf16": "bfloat16", "fp32": "float32"}
 
@@ -119,6 +120,7 @@ def options(command: Callable[..., None]) -> Callable[..., None]:
     )
     @click.option("--device", type=Word(DEVICES), default=Study.device, show_default=True)
     @click.option("--precision", type=Word(PRECISIONS), default=Study.precision, show_default=True)
+    @click.option("--engine", type=Word(ENGINES), default=Study.engine, show_default=True)
     @click.option("--track", type=Word(("", *TRACKERS)), default=Study.track, help="Live curves.")
     @click.option("--yes", is_flag=True, help="Train for hours without asking.")
     @functools.wraps(command)

@@ -41,6 +41,7 @@ class Study:
     draw_only: bool = False
     concurrent: int = 0  # how many runs at once; 0: as many as suits the device
     yes: bool = False  # train for hours without asking
+    engine: str = "local"  # or "ray": on all cores, GPUs and nodes
     track: str = ""  # "tensorboard" or "wandb": live curves
 
     @property
@@ -148,7 +149,16 @@ class Study:
             )
 
     def opened_engine(self) -> AbstractContextManager[Engine]:
-        """Context manager: where the runs are computed."""
+        """Context manager: where the runs are computed; UserError if that is not to be had."""
+        if self.engine == "ray":
+            try:
+                from resnet_paper.study import cluster
+            except ImportError as error:
+                raise UserError(
+                    f"ENGINE=ray needs the package {error.name}: pip install 'resnet_paper[ray]', "
+                    "or make with ENGINE=ray, which installs it"
+                ) from error
+            return cluster.connected(self.device, self.precision, self.recipe)
         from resnet_paper.study.engine import Local
         from resnet_paper.training import backend
 

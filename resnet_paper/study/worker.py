@@ -1,0 +1,88 @@
+"""The tasks of a cluster: a run in a directory of its own, and what one costs."""
+
+from __future__ import annotations
+
+import resource
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from resnet_paper.runs.files import write
+from resnet_paper.runs.provenance import this_process
+from resnet_paper.runs.recipe import Recipe
+from resnet_paper.runs.run import Run
+from resnet_paper.study.engine import Cost, measure_cost
+from resnet_paper.training import backend as backends
+from resnet_paper.training import loop
+from resnet_paper.training.backend import Backend
+from resnet_paper.training.data import Dataset
+from resnet_paper.training.loop import Progress
+
+FILES = ("weights.pt", "checkpoint.pt", "curve.csv", "run.json")  # in the order of writing
+NEWS_EVERY = 5.0  # seconds, without a checkpoint
+
+
+@dataclass(frozen=True)
+class News:
+    """What a task sends: how far it has come, and its files if there is a new checkpoint."""
+
+    process: str
+    progress: Progress | None  # None once the run has finished
+    files: dict[str, bytes]
+
+
+def survey(device: str, precision: str, iterations: int) -> tuple[Backend, int]:
+    """How this node computes, with one thread, and the bytes of memory of its GPU."""
+    chosen = replace(backends.choose(device, precision, iterations), threads=1)
+    return chosen, torch.cuda.mem_get_info()[1] if chosen.device == "cuda" else 0
+
+
+def cost(network: str, recipe: Recipe, dataset: Dataset, backend: Backend) -> Cost:
+    """The cost of a network by itself, its memory that of a whole process."""
+    found = measure_cost(network, recipe, dataset, backend)
+    if backend.device == "cuda":
+        free, total = torch.cuda.mem_get_info()
+        return replace(found, memory=found.memory + total - free - torch.cuda.memory_reserved())
+    return replace(found, memory=1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+
+
+def train(
+    run: Run,
+    recipe: Recipe,
+    dataset: Dataset,
+    backend: Backend,
+    concurrent: int,
+    files: dict[str, bytes],
+) -> Iterator[News]:
+    """Train a run from its files to its end, and send them as they change."""
+    process = this_process()
+    with tempfile.TemporaryDirectory(prefix="resnet_paper-") as folder:
+        run = replace(run, root=Path(folder))
+        for name, content in files.items():
+            write(run.directory / name, content)
+        saved, told = version(run.checkpoint_file), 0.0
+        for progress in loop.train(run, recipe, dataset.to(backend.device), backend, concurrent):
+            is_new = version(run.checkpoint_file) != saved
+            if is_new or progress.row or time.monotonic() - told > NEWS_EVERY:
+                yield News(process, progress, files_of(run) if is_new else {})
+                saved, told = version(run.checkpoint_file), time.monotonic()
+        yield News(process, None, files_of(run))
+
+
+def files_of(run: Run) -> dict[str, bytes]:
+    """The files of a run that training leaves and is resumed from."""
+    paths = {name: run.directory / name for name in FILES}
+    return {name: path.read_bytes() for name, path in paths.items() if path.exists()}
+
+
+def version(path: Path) -> tuple[int, int] | None:
+    """What tells a file from the one whose place it takes; None if there is none."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_mtime_ns

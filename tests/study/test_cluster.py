@@ -1,0 +1,284 @@
+"""Runs by Ray are those of the local engine: the same files, bit for bit, and the same errors."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from resnet_paper.errors import UserError
+from resnet_paper.runs.recipe import Recipe
+from resnet_paper.runs.run import Run
+from resnet_paper.study import worker
+from resnet_paper.study.study import Study
+from resnet_paper.training import checkpoint
+from resnet_paper.training.data import Dataset
+from tests.kills import ROOT
+from tests.training.trained import CPU, assert_same_result, complete, interrupted
+
+ray = pytest.importorskip("ray", reason="ray is not installed: make .venv/ray")
+cluster = pytest.importorskip("resnet_paper.study.cluster", exc_type=ImportError)
+GB = 10**9
+
+
+def engine_of(**fields: Any) -> Any:
+    """A Cluster without a Ray."""
+    engine = object.__new__(cluster.Cluster)
+    vars(engine).update(backend=CPU, dataset=None, memory=0, on_gpus=False, on_each_gpu=1)
+    vars(engine).update(fields)
+    return engine
+
+
+def node(**resources: float) -> dict[str, Any]:
+    return {"Resources": resources}
+
+
+def test_what_a_worker_sends_makes_the_files_of_a_local_run(
+    tmp_path: Path, recipe: Recipe, dataset: Dataset
+) -> None:
+    here, there = (Run(tmp_path / name, "small", "resnet-8", 0) for name in ("here", "there"))
+    complete(here, recipe, dataset)
+    for sitting in range(2):
+        files = worker.files_of(there)
+        for news in worker.train(there, recipe, dataset, CPU, 1, files):
+            cluster.keep(there, news.files)
+            if sitting == 0 and news.progress.iteration == 4:
+                break  # the worker dies
+        assert there.checkpoint_file.exists() == (sitting == 0)
+    assert_same_result(here, there)
+    assert [each.iteration for each in there.result().record.resumed] == [4]
+
+
+def test_files_that_arrive_damaged_are_not_kept(
+    tmp_path: Path, recipe: Recipe, dataset: Dataset
+) -> None:
+    run = interrupted(Run(tmp_path, "small", "resnet-8", 0), recipe, dataset, at=5)
+    before = worker.files_of(run)
+    finished = list(worker.train(run, recipe, dataset, CPU, 1, before))[-1].files
+    for files, name, text in (
+        (before, "checkpoint.pt", b"weights"),
+        (finished, "weights.pt", b"weight"),
+        (finished, "run.json", b"resnet"),
+    ):
+        damaged = {**files, name: files[name].replace(text, text.upper(), 1)}
+        with pytest.raises(ValueError, match=r"arrived damaged|its SHA-256 is not"):
+            cluster.keep(run, damaged)
+        assert worker.files_of(run) == before
+    cluster.keep(run, finished)
+    assert run.result().record.finished
+    assert not run.checkpoint_file.exists()
+
+
+def test_a_run_is_given_up_when_its_tasks_die_without_a_checkpoint_between(
+    tmp_path: Path, recipe: Recipe, dataset: Dataset, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Run(tmp_path, "small", "resnet-8", 0)
+    news = worker.train(run, recipe, dataset, CPU, 1, {})
+    attempts = []
+
+    def attempt(run: Run, lock: int, iteration: int, at_once: int) -> Iterator[None]:
+        attempts.append(iteration)
+        if len(attempts) == 3:  # the third gets as far as a checkpoint
+            cluster.keep(run, next(each.files for each in news if each.files))
+        yield
+        raise cluster.RayError("a node died")
+
+    engine = engine_of(recipe=recipe, attempt=attempt)
+    with pytest.raises(UserError, match=r"resnet-8 seed 0: given up .* \(a node died\)"):
+        list(engine.train(run, 1))
+    assert attempts == [0, 0, 0, 4, 4]
+    assert capsys.readouterr().out.count("resumes from iteration 4 after RayError") == 2
+    assert run.holder is None
+    assert checkpoint.load(run) is not None
+
+
+@pytest.mark.parametrize(
+    ("nodes", "memory", "concurrent", "expected"),
+    [
+        ([node(CPU=4, memory=12 * GB)], 2 * GB, 0, (4, 4)),
+        ([node(CPU=4, memory=12 * GB)], 5 * GB, 0, (2, 2)),
+        ([node(CPU=4, memory=12 * GB), node(CPU=2, memory=3 * GB)], 5 * GB, 0, (2, 2)),
+        ([node(CPU=4, memory=12 * GB), node(CPU=2, memory=12 * GB)], 2 * GB, 0, (6, 6)),
+        ([node(CPU=4, memory=12 * GB)], 2 * GB, 3, (3, 3)),
+        ([node(CPU=40, memory=120 * GB)], 2 * GB, 0, (20, 20)),
+    ],
+)
+def test_on_cpus_cores_and_memory_limit_the_runs_at_once(
+    nodes: list[Any], memory: int, concurrent: int, expected: tuple[int, int]
+) -> None:
+    assert engine_of(nodes=nodes).at_once(20, memory, concurrent) == expected
+
+
+def test_a_run_that_fits_no_node_is_one_line() -> None:
+    with pytest.raises(UserError, match=r"a run needs 2\.7 GB of memory, and no node"):
+        engine_of(nodes=[node(CPU=4, memory=2 * GB)]).at_once(20, 27 * GB // 10, 0)
+
+
+@pytest.mark.parametrize(
+    ("runs", "memory", "concurrent", "expected", "on_each"),
+    [
+        (45, 2 * GB, 0, (45, 8), 6),
+        (45, 30 * GB, 0, (16, 8), 2),
+        (45, 2 * GB, 4, (32, 8), 4),
+        (5, 2 * GB, 0, (5, 5), 1),
+        (45, 200 * GB, 0, (8, 8), 1),
+    ],
+)
+def test_on_gpus_each_takes_a_share_of_the_runs(
+    runs: int, memory: int, concurrent: int, expected: tuple[int, int], on_each: int
+) -> None:
+    engine = engine_of(nodes=[node(GPU=4), node(GPU=4)], on_gpus=True, gpu_memory=80 * GB)
+    assert engine.at_once(runs, memory, concurrent) == expected
+    assert engine.on_each_gpu == on_each
+
+
+def test_a_ray_client_address_is_refused_in_words(
+    monkeypatch: pytest.MonkeyPatch, recipe: Recipe
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "ray://head:10001")
+    with pytest.raises(UserError, match=r"RAY_ADDRESS=ray://head:10001: this must run on a mach"):
+        cluster.connected("cpu", "float32", recipe).__enter__()
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[Any]:
+    """A Ray cluster of one node with two cores, where RAY_ADDRESS names it."""
+    from ray.cluster_utils import Cluster
+
+    here = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_ADDRESS", here.address)
+        yield here
+    here.shutdown()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("small", "nodes")
+def test_a_study_by_ray_has_the_bits_of_the_local_one(
+    tmp_path: Path, recipe: Recipe, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of its runs was begun here."""
+    monkeypatch.setenv("RESNET_PAPER_REVISION", "shipped")
+    local = Study("small", tmp_path / "local", device="cpu", precision="float32", seeds=2)
+    remote = replace(local, root=tmp_path / "ray", engine="ray")
+    networks = ["resnet-8", "plain-8"]
+    interrupted(remote.run("resnet-8", 0), recipe, dataset, at=5)
+    for study in (local, remote):
+        study.complete(study.runs_of(networks))
+    assert len(remote.results()) == 4
+    for one, other in zip(local.results(), remote.results(), strict=True):
+        assert_same_result(one.run, other.run)
+        assert other.record.environment.threads == 1
+    assert remote.run("plain-8", 0).result().record.revision == "shipped"
+    assert not ray.is_initialized()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("nodes")
+def test_a_mistake_that_a_worker_finds_is_said_and_not_tried_again(
+    tmp_path: Path,
+    recipe: Recipe,
+    dataset: Dataset,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(worker, "files_of", lambda _: {"checkpoint.pt": b"damaged"})
+    with cluster.connected("cpu", "float32", recipe) as engine:
+        engine.take(dataset)
+        with pytest.raises(UserError, match=r"checkpoint\.pt is damaged"):
+            list(engine.train(Run(tmp_path, "small", "resnet-8", 0), 1))
+    assert "resumes" not in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("nodes")
+def test_another_version_of_ray_is_one_line(
+    recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray, "__version__", "2.0.0")
+    with pytest.raises(UserError, match=r"RAY_ADDRESS=.* cannot be used: .*2\.0\.0") as caught:
+        cluster.connected("cpu", "float32", recipe).__enter__()
+    assert "\n" not in caught.value.message
+
+
+@pytest.mark.slow
+def test_an_address_where_no_cluster_is_is_one_line(
+    recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
+    with pytest.raises(UserError, match=r"RAY_ADDRESS=127\.0\.0\.1:9 cannot be used") as caught:
+        cluster.connected("cpu", "float32", recipe).__enter__()
+    assert "\n" not in caught.value.message
+
+
+@pytest.mark.slow
+def test_a_node_without_the_dependencies_is_one_line(
+    tmp_path: Path, recipe: Recipe, nodes: Any
+) -> None:
+    (tmp_path / "msgspec.py").write_text("raise ModuleNotFoundError(\"No module named 'msgspec'\")")
+    without = nodes.add_node(num_cpus=1, env_vars={"PYTHONPATH": str(tmp_path)})
+    try:
+        with pytest.raises(UserError, match=r"cannot train .*msgspec.*: install") as caught:
+            cluster.connected("cpu", "float32", recipe).__enter__()
+        assert "\n" not in caught.value.message
+    finally:
+        nodes.remove_node(without)
+
+
+DRIVER = """
+import sys
+from msgspec.structs import replace
+from pathlib import Path
+from resnet_paper.runs.recipe import SETTINGS
+from resnet_paper.study.options import options
+import click
+SETTINGS["demo"] = replace(SETTINGS["demo"], measure_every=8, iterations=2000, milestones=())
+@click.command()
+@options
+def main(study):
+    study.complete(study.runs_of(["resnet-8", "plain-8"]))
+main()
+"""
+
+
+@pytest.mark.slow
+def test_ctrl_c_stops_the_runs_and_the_ray_that_was_started_for_them(tmp_path: Path) -> None:
+    """Pressed in a terminal, it reaches each process of the group, Ray's too."""
+    command = [sys.executable, "-c", DRIVER, "--settings", "demo", "--runs", str(tmp_path)]
+    command += ["--engine", "ray", "--device", "cpu", "--precision", "float32"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("RAY_ADDRESS", None)
+    driver = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    runs = [Run(tmp_path, "demo", network, 0) for network in ("resnet-8", "plain-8")]
+    deadline = time.monotonic() + 300
+    while not all(run.checkpoint_file.exists() for run in runs):
+        assert driver.poll() is None, driver.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    workers = [SimpleNamespace(pid=int((run.holder or "").split()[1])) for run in runs]
+    os.killpg(driver.pid, signal.SIGINT)
+    output = driver.communicate(timeout=120)[0]
+    assert driver.returncode == 130, output
+    assert output.count("with a checkpoint") == 2
+    assert "Traceback" not in output
+    time.sleep(1)
+    assert not [each.pid for each in workers if Path(f"/proc/{each.pid}").exists()]
+    for run in runs:
+        point = checkpoint.load(run)
+        assert point is not None
+        assert not run.finished
