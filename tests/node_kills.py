@@ -193,7 +193,7 @@ def kill_and_compare(kills: int, seed: int, root: Path) -> None:
     late = sum(kind == "node" and iteration > 0 for kind, iteration in resumed)
     assert 4 * late >= 3 * kills or kills < 4, "too few kills after a checkpoint had arrived"
     click.echo(
-        f"{kills} kills of nodes, {late} of them after a checkpoint had arrived, {fewer} of workers "
+        f"{kills} kills of nodes, {late} after a checkpoint had arrived, {fewer} of workers "
         f"and {fewer} of drivers; {runs} runs brought to their end: nothing lost"
     )
 
