@@ -1,11 +1,18 @@
-"""Training speed beside a plain PyTorch loop: `make bench`."""
+"""Training speed beside a plain PyTorch loop, or Ray's beside the local engine: `make bench`."""
+
+import statistics
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
 
 import click
 
 from resnet_paper.networks import names
 from resnet_paper.runs.recipe import PAPER
-from resnet_paper.study import bench
-from resnet_paper.study.options import DEVICES, Word
+from resnet_paper.study import bench, bench_engines
+from resnet_paper.study.options import DEVICES, ENGINES, Word
+from resnet_paper.study.study import opened_engine
 from resnet_paper.training import backend
 
 NETWORKS = {"cpu": "resnet-20 resnet-56", "cuda": "resnet-20 resnet-56 resnet-110"}
@@ -13,15 +20,30 @@ NETWORKS = {"cpu": "resnet-20 resnet-56", "cuda": "resnet-20 resnet-56 resnet-11
 
 @click.command()
 @click.option("--device", type=Word(DEVICES), default="auto")
-@click.option("--networks", help="By default ResNet-20 and 56, on CUDA 110 too.")
-def main(device: str, networks: str | None) -> None:
-    """Time training iterations of 128 images: ours and plain PyTorch's, in turns."""
+@click.option("--engine", type=Word(ENGINES), default="local", show_default=True)
+@click.option("--networks", help="By default ResNet-20 and 56, on CUDA 110 too; by Ray ResNet-20.")
+def main(device: str, engine: str, networks: str | None) -> None:
+    """Time training iterations of 128 images: ours and plain PyTorch's, in turns.
+
+    With --engine ray: all runs at once by Ray and those of the local engine.
+    """
     device = backend.choose(device).device
+    chosen = networks or ("resnet-20" if engine == "ray" else NETWORKS[device])
+    each = list(map(names.canonical, chosen.split()))
+    for network in each:
+        names.parse(network)
+    if engine == "ray":
+        beside_local(each, device)
+    else:
+        beside_plain_pytorch(each, device)
+
+
+def beside_plain_pytorch(networks: list[str], device: str) -> None:
+    """Our training iterations and plain PyTorch's."""
     loops = [bench.our_loop, bench.plain_loop]
     if device == "cuda":
         loops.append(bench.resident_loop)
-    for network in map(names.canonical, (networks or NETWORKS[device]).split()):
-        names.parse(network)
+    for network in networks:
         ours, *others = bench.compare(loops, network, device)
         click.echo(
             f"{network}: ours {1e3 * ours:.2f} ms an iteration "
@@ -39,6 +61,38 @@ def main(device: str, networks: str | None) -> None:
             for at_once in (1, 2, 4, 8):
                 runs = bench.runs_an_hour(network, device, at_once)
                 click.echo(f"  {at_once} at once: {runs:.1f} full-length runs an hour")
+
+
+def beside_local(networks: list[str], device: str) -> None:
+    """Training by Ray and by the local engine, which is timed before and after it."""
+    recipe = bench_engines.RECIPE
+    with ExitStack() as opened:
+        root = Path(opened.enter_context(tempfile.TemporaryDirectory()))
+        local = opened.enter_context(opened_engine("local", device, "auto", recipe))
+        began = time.perf_counter()
+        by_ray = opened.enter_context(opened_engine("ray", device, "auto", recipe))
+        click.echo(f"{by_ray}: begun in {time.perf_counter() - began:.1f} s")
+        for network in ("resnet-20", "resnet-56", "resnet-110"):
+            checkpoint = bench_engines.checkpoint_bytes(network, local, root)
+            first, next_one = bench_engines.seconds_of_an_item(checkpoint)
+            click.echo(
+                f"  a checkpoint of {network}: {len(checkpoint) / 1e6:.1f} MB, sent in "
+                f"{1e3 * next_one:.0f} ms, the first of a task in {first:.1f} s"
+            )
+        for network in networks:
+            before, ours, after = (
+                bench_engines.throughput(engine, network, root / str(turn))
+                for turn, engine in enumerate((local, by_ray, local))
+            )
+            alone = statistics.mean([before.images_per_second, after.images_per_second])
+            click.echo(
+                f"{network}: {local}, {before.at_once} at once: {alone:,.0f} images/s "
+                f"({before.images_per_second:,.0f} before, {after.images_per_second:,.0f} after)"
+            )
+            click.echo(
+                f"  {by_ray}, {ours.at_once} at once: {ours.images_per_second:,.0f} images/s, "
+                f"{ours.images_per_second / alone:.2f}x; each {ours.cost.memory / 1e9:.1f} GB"
+            )
 
 
 if __name__ == "__main__":

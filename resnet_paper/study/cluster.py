@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import socket
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -36,7 +37,7 @@ from resnet_paper.training.loop import Progress, Steps
 
 WAIT = 1.0  # seconds of a round over all runs in which none has news
 MOST_DEATHS = 3  # of a run's tasks, without a checkpoint between them
-OBJECT_STORE = 10**9  # bytes of this machine's memory: images, and checkpoints on their way
+IN_FLIGHT = 10**9  # bytes of the object store of a Ray on this machine, besides the images
 
 
 @contextmanager
@@ -46,18 +47,15 @@ def connected(device: str, precision: str, recipe: Recipe) -> Iterator[Cluster]:
     Raises UserError if it cannot be reached, or its nodes cannot train.
     """
     address = os.environ.get("RAY_ADDRESS", "")
-    if address.startswith("ray://"):
-        raise UserError(
-            f"RAY_ADDRESS={address}: this must run on a machine of the cluster, with RAY_ADDRESS="
-            "HOST:PORT, the address that `ray start --head` printed"
-        )
-    local = {} if address else {"object_store_memory": OBJECT_STORE, "include_dashboard": False}
+    if address:
+        require_reachable(address)
+    local = {} if address else resources_here(recipe)
     variables = {"RESNET_PAPER_REVISION": revision(), "TORCHINDUCTOR_COMPILE_THREADS": "1"}
     with tempfile.TemporaryDirectory() as empty:
         environment = {
             "py_modules": [str(PACKAGE)],
             "working_dir": empty,  # else Ray would have tasks import from this process's directory
-            "excludes": ["__pycache__"],
+            "excludes": ["__pycache__", "published"],
             "env_vars": variables,
         }
         try:
@@ -65,11 +63,45 @@ def connected(device: str, precision: str, recipe: Recipe) -> Iterator[Cluster]:
         except Exception as error:  # whatever Ray may raise
             ray.shutdown()
             named = f"RAY_ADDRESS={address}" if address else "a Ray on this machine"
-            raise UserError(f"{named} cannot be used: {in_one_line(error)}") from error
+            raise UserError(f"{named} cannot be used: {' '.join(str(error).split())}") from error
     try:
         yield Cluster(device, precision, recipe)
     finally:
         ray.shutdown()
+
+
+def require_reachable(address: str) -> None:
+    """UserError unless something answers at HOST:PORT; Ray itself would try for minutes."""
+    if address.startswith("ray://"):
+        raise UserError(
+            f"RAY_ADDRESS={address}: this must run on a machine of the cluster, with RAY_ADDRESS="
+            "HOST:PORT, the address that `ray start --head` printed"
+        )
+    if address == "auto":
+        return
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, OverflowError, ValueError) as error:
+        raise UserError(
+            f"RAY_ADDRESS={address} cannot be used ({error}): it is HOST:PORT of a running "
+            "cluster, as `ray start --head` printed it; without RAY_ADDRESS this machine is used"
+        ) from error
+
+
+def resources_here(recipe: Recipe) -> dict[str, int | bool]:
+    """How to start a Ray on this machine: room for the images, and the cores of this process.
+
+    Ray would count all of the machine's, where Slurm or taskset allow it fewer.
+    """
+    images = recipe.train_images + recipe.validation_images + recipe.test_images
+    store = IN_FLIGHT + images * 3 * recipe.image_size**2
+    options: dict[str, int | bool] = {"object_store_memory": store, "include_dashboard": False}
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+        if cores < (os.cpu_count() or 1):
+            options["num_cpus"] = cores
+    return options
 
 
 class Cluster:
@@ -127,7 +159,15 @@ class Cluster:
         options = {"num_gpus": 1, "num_cpus": 0} if self.on_gpus else {"num_cpus": 1}
         measure = ray.remote(max_calls=1)(worker.cost).options(**options)
         tasks = [measure.remote(name, self.recipe, self.dataset, own) for name, own in networks]
-        yield from map(ray.get, tasks)
+        try:
+            yield from map(ray.get, tasks)
+        except RayTaskError as error:
+            raise error.cause from None
+        except RayError as error:
+            raise UserError(
+                f"the networks could not be timed on the Ray cluster ({in_one_line(error)}): run "
+                "the same command again"
+            ) from error
 
     def at_once(self, runs: int, memory: int, concurrent: int) -> tuple[int, int]:
         """As many as there are cores, or shares of GPUs, if each has the memory that it needs.
@@ -233,6 +273,6 @@ def keep(run: Run, files: dict[str, bytes]) -> None:
 
 
 def in_one_line(error: Exception) -> str:
-    """The last line of an error's message, which says what happened."""
+    """The last line of a task's error, which says what happened."""
     lines = str(error).strip().splitlines()
     return lines[-1].strip() if lines else type(error).__name__

@@ -135,7 +135,7 @@ class Study:
             names.require_image_size(run.network, self.recipe.image_size)
         from resnet_paper.study import scheduler  # loads torch, which drawing does not need
 
-        with self.opened_engine() as engine:
+        with opened_engine(self.engine, self.device, self.precision, self.recipe) as engine:
             for folder in (self.root / self.settings, self.output):
                 require_writable(folder)
             scheduler.train_all(
@@ -148,19 +148,21 @@ class Study:
                 track=self.track,
             )
 
-    def opened_engine(self) -> AbstractContextManager[Engine]:
-        """Context manager: where the runs are computed; UserError if that is not to be had."""
-        if self.engine == "ray":
-            try:
-                from resnet_paper.study import cluster
-            except ImportError as error:
-                raise UserError(
-                    f"ENGINE=ray needs the package {error.name}: pip install 'resnet_paper[ray]', "
-                    "or make with ENGINE=ray, which installs it"
-                ) from error
-            return cluster.connected(self.device, self.precision, self.recipe)
-        from resnet_paper.study.engine import Local
-        from resnet_paper.training import backend
 
-        chosen = backend.choose(self.device, self.precision, self.recipe.iterations)
-        return nullcontext(Local(self.recipe, chosen))
+def opened_engine(
+    name: str, device: str, precision: str, recipe: Recipe
+) -> AbstractContextManager[Engine]:
+    """Context manager: where runs are computed, "local" or "ray"; UserError if it cannot be had."""
+    if name == "ray":
+        try:
+            from resnet_paper.study import cluster
+        except ImportError as error:
+            raise UserError(
+                f"ENGINE=ray needs the package {error.name}: pip install 'resnet_paper[ray]', "
+                "or make with ENGINE=ray, which installs it"
+            ) from error
+        return cluster.connected(device, precision, recipe)
+    from resnet_paper.study.engine import Local
+    from resnet_paper.training import backend
+
+    return nullcontext(Local(recipe, backend.choose(device, precision, recipe.iterations)))
