@@ -159,12 +159,13 @@ test: .venv/ready  ## the tests, then format, lint and types
 
 faults: .venv/ready  ## kill a training KILLS times, two processes at once: is anything lost?
 	$(BIN)/python -m tests.kills --kills "$(KILLS)"
+	$(BIN)/python -m tests.node_kills --kills "$(KILLS)"
 	$(BIN)/python -m pytest -m slow
 
 lint: .venv/ready  ## format, lint and types
 	$(LINT)
 
-bench: .venv/ready $(EXTRA)  ## training speed beside a plain PyTorch loop, as a ratio
+bench: .venv/ready $(EXTRA)  ## training speed beside a plain PyTorch loop; ENGINE=ray: beside local
 	@$(BIN)/python experiments/bench.py $(call given,$(USES_bench))
 
 clean:  ## remove .venv and caches; runs and figures stay

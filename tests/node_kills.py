@@ -1,6 +1,6 @@
 """Kill nodes, workers and drivers of a study by Ray, then compare its runs with one left alone.
 
-`python -m tests.node_kills --kills 20` prints where each run was resumed and what was lost:
+`python -m tests.node_kills --kills 30` prints where each run was resumed and what was lost:
 nothing, or it exits with 1. The nodes are those of a Ray cluster on this machine.
 """
 
@@ -12,8 +12,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ from resnet_paper.runs.run import Run
 from resnet_paper.training import checkpoint
 from tests.kills import ROOT, result
 
-MOST = 20  # kills of a node: each takes some 20 seconds
+MOST = 30  # kills: each takes some 20 seconds
 AFTER = 15  # checkpoints, at most, between the beginning of a training and its kill
 PATIENCE = 300.0  # seconds
 # A study of one run, with a checkpoint every 10 iterations of it.
@@ -122,6 +124,7 @@ def kill_node(study: Study, cluster: Any, worker: int) -> None:
 
 
 KINDS = {"node": kill_node, "worker": kill_worker, "driver": kill_driver}
+TURNS = ("node", "worker", "driver", "node", "node", "node")
 
 
 def kill_and_resume(study: Study, cluster: Any, kind: str, after: float) -> int | None:
@@ -161,8 +164,8 @@ def kill_and_compare(kills: int, seed: int, root: Path) -> None:
     alone.wait_for(lambda: False)
     after = AFTER * alone.run.result().curve["seconds"].diff().median()
     curve, weights = result(alone.run)
-    fewer = max(kills // 4, 1)
-    kinds = ["node"] * kills + ["worker"] * fewer + ["driver"] * fewer
+    kinds = list(islice(cycle(TURNS), kills))
+    killed = Counter(kinds)
     rng.shuffle(kinds)
     resumed: list[tuple[str, int]] = []
     with ExitStack() as stack:
@@ -191,10 +194,11 @@ def kill_and_compare(kills: int, seed: int, root: Path) -> None:
             runs += 1
             click.echo(f"run {runs - 1} has the bits of the one left alone")
     late = sum(kind == "node" and iteration > 0 for kind, iteration in resumed)
-    assert 4 * late >= 3 * kills or kills < 4, "too few kills after a checkpoint had arrived"
+    assert 4 * late >= 3 * killed["node"] or kills < len(TURNS), "too few after a checkpoint"
     click.echo(
-        f"{kills} kills of nodes, {late} after a checkpoint had arrived, {fewer} of workers "
-        f"and {fewer} of drivers; {runs} runs brought to their end: nothing lost"
+        f"{killed['node']} kills of nodes, {late} after a checkpoint had arrived, "
+        f"{killed['worker']} of workers and {killed['driver']} of drivers; "
+        f"{runs} runs brought to their end: nothing lost"
     )
 
 

@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -51,10 +52,12 @@ def connected(device: str, precision: str, recipe: Recipe) -> Iterator[Cluster]:
         require_reachable(address)
     local = {} if address else resources_here(recipe)
     variables = {"RESNET_PAPER_REVISION": revision(), "TORCHINDUCTOR_COMPILE_THREADS": "1"}
-    with tempfile.TemporaryDirectory() as empty:
+    with tempfile.TemporaryDirectory(prefix=worker.PREFIX, ignore_cleanup_errors=True) as folder:
+        empty = Path(folder, "empty")
+        empty.mkdir()
         environment = {
             "py_modules": [str(PACKAGE)],
-            "working_dir": empty,  # else Ray would have tasks import from this process's directory
+            "working_dir": str(empty),  # else tasks would import from this process's directory
             "excludes": ["__pycache__", "published"],
             "env_vars": variables,
         }
@@ -64,10 +67,10 @@ def connected(device: str, precision: str, recipe: Recipe) -> Iterator[Cluster]:
             ray.shutdown()
             named = f"RAY_ADDRESS={address}" if address else "a Ray on this machine"
             raise UserError(f"{named} cannot be used: {' '.join(str(error).split())}") from error
-    try:
-        yield Cluster(device, precision, recipe)
-    finally:
-        ray.shutdown()
+        try:
+            yield Cluster(device, precision, recipe, None if address else folder)
+        finally:
+            ray.shutdown()
 
 
 def require_reachable(address: str) -> None:
@@ -107,8 +110,11 @@ def resources_here(recipe: Recipe) -> dict[str, int | bool]:
 class Cluster:
     """An engine whose runs are Ray tasks: on CPUs one thread each, on GPUs a share of one each."""
 
-    def __init__(self, device: str, precision: str, recipe: Recipe) -> None:
-        self.recipe = recipe
+    def __init__(
+        self, device: str, precision: str, recipe: Recipe, folder: str | None = None
+    ) -> None:
+        """folder: where tasks have their directories; None: where a node has temporary ones."""
+        self.recipe, self.folder = recipe, folder
         gpus = [node for node in nodes() if node["Resources"].get("GPU", 0) >= 1]
         if device == "cuda" and not gpus:
             raise UserError("the Ray cluster has no GPU: use DEVICE=cpu (--device cpu)")
@@ -231,7 +237,13 @@ class Cluster:
             options = {"num_cpus": 0, "num_gpus": 1 / self.on_each_gpu}
         task = ray.remote(max_calls=1, max_retries=0)(worker.train).options(**options)
         stream = task.remote(
-            run, self.recipe, self.dataset, self.backend, self.on_each_gpu, worker.files_of(run)
+            run,
+            self.recipe,
+            self.dataset,
+            self.backend,
+            self.on_each_gpu,
+            worker.files_of(run),
+            self.folder,
         )
         progress = Progress(iteration, 0.0, math.inf)
         try:

@@ -23,6 +23,7 @@ from resnet_paper.training.data import Dataset
 from resnet_paper.training.loop import Progress
 
 FILES = ("weights.pt", "checkpoint.pt", "curve.csv", "run.json")  # in the order of writing
+PREFIX = "resnet_paper-"  # of temporary directories
 NEWS_EVERY = 5.0  # seconds, without a checkpoint
 
 
@@ -57,11 +58,15 @@ def train(
     backend: Backend,
     concurrent: int,
     files: dict[str, bytes],
+    folder: str | None = None,
 ) -> Iterator[News]:
-    """Train a run from its files to its end, and send them as they change."""
+    """Train a run from its files to its end, and send them as they change.
+
+    folder: where its directory is made, None: where temporary ones are.
+    """
     process = this_process()
-    with tempfile.TemporaryDirectory(prefix="resnet_paper-") as folder:
-        run = replace(run, root=Path(folder))
+    with tempfile.TemporaryDirectory(prefix=PREFIX, dir=folder) as root:
+        run = replace(run, root=Path(root))
         for name, content in files.items():
             write(run.directory / name, content)
         saved, told = version(run.checkpoint_file), 0.0

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -265,7 +264,10 @@ def test_ctrl_c_stops_the_runs_and_the_ray_that_was_started_for_them(tmp_path: P
     """Pressed in a terminal, it reaches each process of the group, Ray's too."""
     command = [sys.executable, "-c", DRIVER, "--settings", "demo", "--runs", str(tmp_path)]
     command += ["--engine", "ray", "--device", "cpu", "--precision", "float32"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(temporary)}
+    environment |= {"RAY_TMPDIR": "/tmp"}  # the paths of its sockets must be short
     environment.pop("RAY_ADDRESS", None)
     driver = subprocess.Popen(
         command,
@@ -282,14 +284,17 @@ def test_ctrl_c_stops_the_runs_and_the_ray_that_was_started_for_them(tmp_path: P
         assert driver.poll() is None, driver.communicate()[0]
         assert time.monotonic() < deadline
         time.sleep(0.2)
-    workers = [SimpleNamespace(pid=int((run.holder or "").split()[1])) for run in runs]
+    workers = [int((run.holder or "").split()[1]) for run in runs]
     os.killpg(driver.pid, signal.SIGINT)
     output = driver.communicate(timeout=120)[0]
     assert driver.returncode == 130, output
     assert output.count("with a checkpoint") == 2
     assert "Traceback" not in output
-    time.sleep(1)
-    assert not [each.pid for each in workers if Path(f"/proc/{each.pid}").exists()]
+    deadline = time.monotonic() + 60
+    while [pid for pid in workers if Path(f"/proc/{pid}").exists()]:
+        assert time.monotonic() < deadline, "its workers are left"
+        time.sleep(0.2)
+    assert not list(temporary.glob(f"{worker.PREFIX}*"))
     for run in runs:
         point = checkpoint.load(run)
         assert point is not None
