@@ -33,10 +33,11 @@ def main(study: Study, weights: Path | None, network: str | None, named: str | N
         todo = [(weights, network, weights.read_bytes())]
     if not todo:
         raise UserError(f"no weights are recorded in {study.root / study.settings}")
-    dataset = data.load(study.recipe, study.data_dir)
-    for file, name, content in todo:
+    for file, name, _ in todo:
         require_image_size(name, study.recipe.image_size)
         refuse_weights_of_another(name, file)
+    dataset = data.load(study.recipe, study.data_dir)
+    for file, name, content in todo:
         of_run = study.recipe.normalisation if weights is None else recorded_normalisation(file)
         chosen = named or of_run
         if chosen is None:

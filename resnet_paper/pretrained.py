@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from resnet_paper.errors import UserError
 from resnet_paper.networks.build import load_weights
-from resnet_paper.networks.names import require_image_size
+from resnet_paper.networks.names import parse
 from resnet_paper.runs.recipe import PAPER
 from resnet_paper.runs.run import Run, finished_runs
 
@@ -46,7 +46,8 @@ def load(
     Raises UserError if there are no weights of it, naming those that there are, if they are damaged
     or were trained with another normalisation; UnknownNetworkError if no network has this name.
     """
-    require_image_size(network, PAPER.image_size)
+    if parse(network).kind == "imagenet-resnet":
+        raise UserError(f"{network} is for ImageNet's images: this loads networks for CIFAR-10's")
     run = Run(runs, settings, network, seed)
     result = run.result() if run.finished else None
     content = result.weights() if result else None

@@ -54,7 +54,7 @@ class Study:
         if self.settings == "paper":
             return ""
         other = f"Settings {self.settings!r}, not the paper's."
-        return DATA_SETS[self.recipe.dataset].note or other
+        return f"{DATA_SETS[self.recipe.dataset].note} {other}".strip()
 
     @property
     def output(self) -> Path:

@@ -20,6 +20,11 @@ from resnet_paper.runs.recipe import CHANNELS, PAPER, Channels, Recipe
 from resnet_paper.training import image_folder
 
 SPLIT_SEED = 45_000
+# Imagenette's folders of classes, in the order of their labels.
+WNIDS = (
+    *("n01440764", "n02102040", "n02979186", "n03000684", "n03028079"),
+    *("n03394916", "n03417042", "n03425413", "n03445777", "n03888257"),
+)
 
 
 @dataclass(frozen=True)
@@ -106,12 +111,16 @@ def imagenette(recipe: Recipe, data_dir: Path) -> tuple[Images, Images]:
     Those that the recipe needs, in an order that mixes the classes.
     """
     folder = data_dir / DATA_SETS["imagenette"].folder
-    if not folder.exists():
+    try:
+        missing = not folder.exists()
+    except OSError as error:
+        raise UserError(f"{folder} cannot be read: {error.strerror}") from error
+    if missing:
         with downloading("Imagenette", "imagenette2-160.tgz", data_dir):
             Imagenette(str(data_dir), size="160px", download=True)
     needed = {"train": recipe.train_images + recipe.validation_images, "val": recipe.test_images}
     train, test = (
-        Images(*image_folder.read(folder / part, count, recipe.image_size, recipe.classes))
+        Images(*image_folder.read(folder / part, count, recipe.image_size, WNIDS))
         for part, count in needed.items()
     )
     return train, test

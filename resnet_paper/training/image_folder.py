@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,20 +19,19 @@ ORDER_SEED = 0
 RESTORE = "restore it, or move the data set away, and the next start downloads it again"
 
 
-def read(folder: Path, count: int, size: int, classes: int) -> tuple[Tensor, Tensor]:
+def read(folder: Path, count: int, size: int, classes: Sequence[str]) -> tuple[Tensor, Tensor]:
     """So many images of a folder as bytes, (count, 3, size, size), and their labels, (count,).
 
-    Labels number the classes' folders by name. The images are drawn by a fixed seed, in an order
-    that mixes the classes. Raises UserError where classes or images are missing, or one is damaged.
+    classes: the names of their folders, sorted; a label is an index of these. The images are drawn
+    by a fixed seed, in an order that mixes the classes. Raises UserError where classes or images
+    are missing, or one is damaged, or a folder is none of these.
     """
     try:
         files = ImageFolder(str(folder))
     except OSError as error:
         raise UserError(f"{folder} is not complete ({error}): {RESTORE}") from error
-    if len(files.classes) != classes:
-        raise UserError(
-            f"{folder} has folders of {len(files.classes)} classes, not {classes}: {RESTORE}"
-        )
+    if wrong := sorted({*files.classes} ^ {*classes}):
+        raise UserError(f"{folder} is not as published (see {', '.join(wrong)}): {RESTORE}")
     if len(files) < count:
         raise UserError(f"{folder} has {len(files):,} images, not {count:,}: {RESTORE}")
     pixels = torch.empty(count, 3, size, size, dtype=torch.uint8)

@@ -78,6 +78,8 @@ def test_imagenette_is_10_epochs_of_9469_images_measured_each_epoch() -> None:
     assert recipe.measure_every == 148
     assert (recipe.momentum, recipe.weight_decay) == (0.9, 1e-4)
     assert recipe.padding / recipe.image_size == PAPER.padding / PAPER.image_size
+    assert (recipe.train_images, recipe.test_images) == (9_469, 3_925)
+    assert recipe.normalisation == "imagenet channels"
 
 
 def test_overnight_is_the_papers_recipe_at_an_eighth_of_its_length() -> None:
