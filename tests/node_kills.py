@@ -212,7 +212,9 @@ def main(kills: int, seed: int) -> None:
     except ImportError:
         click.echo("ray is not installed (make .venv/ray): no node is killed")
         return
+    os.environ.setdefault("RAY_TMPDIR", tempfile.gettempdir())
     with tempfile.TemporaryDirectory() as root:
+        os.environ["TMPDIR"] = root  # the directories of tasks that are killed go with it
         try:
             kill_and_compare(min(kills, MOST), seed, Path(root))
         except (AssertionError, UserError) as error:

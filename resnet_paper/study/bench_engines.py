@@ -93,13 +93,13 @@ def checkpoint_bytes(network: str, engine: Engine, root: Path) -> bytes:
 
 
 def send(checkpoint: bytes) -> Iterator[worker.News]:
-    """A task: as one in training, but that it only sends its checkpoint, again and again."""
+    """A task that sends a checkpoint again and again, and does nothing else."""
     for _ in range(ITEMS):
         yield worker.News("", None, {"checkpoint.pt": checkpoint})
 
 
 def seconds_of_an_item(checkpoint: bytes) -> tuple[float, float]:
-    """Seconds until a task's first checkpoint is here, and of each of the next, the median."""
+    """Seconds until a task's first item is here, and the median of those of the next."""
     import ray
 
     times = [time.perf_counter()]
