@@ -207,12 +207,13 @@ def kill_and_compare(kills: int, seed: int, root: Path) -> None:
 @click.option("--seed", default=0, show_default=True)
 def main(kills: int, seed: int) -> None:
     """Kill nodes, workers and drivers at random moments; the result must be that without kills."""
+    os.environ.setdefault("RAY_TMPDIR", tempfile.gettempdir())
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", f"{PATIENCE:.0f}")
     try:
         import ray  # noqa: F401
     except ImportError:
         click.echo("ray is not installed (make .venv/ray): no node is killed")
         return
-    os.environ.setdefault("RAY_TMPDIR", tempfile.gettempdir())
     with tempfile.TemporaryDirectory() as root:
         os.environ["TMPDIR"] = root  # the directories of tasks that are killed go with it
         try:
