@@ -49,10 +49,10 @@ def write(path: Path, content: bytes) -> str:
 
 
 def require_writable(folder: Path) -> None:
-    """Make a folder if it is missing; UserError if nothing can be written there."""
-    probe = folder / f"probe.{os.getpid()}{TEMPORARY}"
+    """UserError if nothing can be written to a folder, or above it as far as it is missing."""
+    existing = next(each for each in (folder, *folder.parents) if each.exists())
+    probe = existing / f"probe.{os.getpid()}{TEMPORARY}"
     with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
         probe.touch()
         probe.unlink()
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from resnet_paper.errors import UserError
-from resnet_paper.runs.files import remove_temporaries, write, write_csv
+from resnet_paper.runs.files import remove_temporaries, require_writable, write, write_csv
 
 WRITES = 200
 
@@ -82,3 +82,11 @@ def test_only_temporaries_are_removed(tmp_path: Path) -> None:
     (tmp_path / "run.json.x1y2.tmp").write_bytes(b"{")
     remove_temporaries(tmp_path)
     assert list(tmp_path.iterdir()) == [tmp_path / "run.json"]
+
+
+def test_asking_whether_a_folder_can_be_written_leaves_nothing(tmp_path: Path) -> None:
+    require_writable(tmp_path / "runs" / "demo")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "runs").touch()
+    with pytest.raises(UserError, match="cannot write"):
+        require_writable(tmp_path / "runs" / "demo")
