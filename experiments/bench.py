@@ -11,14 +11,14 @@ import click
 from resnet_paper.networks import names
 from resnet_paper.runs.recipe import PAPER
 from resnet_paper.study import bench, bench_engines
-from resnet_paper.study.options import DEVICES, ENGINES, Word
+from resnet_paper.study.options import DEVICES, ENGINES, Command, Word
 from resnet_paper.study.study import opened_engine
 from resnet_paper.training import backend
 
 NETWORKS = {"cpu": "resnet-20 resnet-56", "cuda": "resnet-20 resnet-56 resnet-110"}
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--device", type=Word(DEVICES), default="auto")
 @click.option("--engine", type=Word(ENGINES), default="local", show_default=True)
 @click.option("--networks", help="By default ResNet-20 and 56, on CUDA 110 too; by Ray ResNet-20.")

@@ -4,11 +4,11 @@ import click
 
 from resnet_paper.results.tables import save
 from resnet_paper.results.verdicts import claims_table
-from resnet_paper.study.options import options
+from resnet_paper.study.options import Command, options
 from resnet_paper.study.study import Study
 
 
-@click.command()
+@click.command(cls=Command)
 @options
 def main(study: Study) -> None:
     """Say of each claim of section 4.2 whether it holds; trains nothing."""

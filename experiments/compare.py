@@ -5,11 +5,11 @@ import click
 from resnet_paper.errors import UserError
 from resnet_paper.results import figures, tables
 from resnet_paper.runs.recipe import COMPARED
-from resnet_paper.study.options import options, set_options
+from resnet_paper.study.options import Command, options, set_options
 from resnet_paper.study.study import Study
 
 
-@click.command(context_settings={"default_map": {"settings": "100-epochs"}})
+@click.command(cls=Command, context_settings={"default_map": {"settings": "100-epochs"}})
 @set_options
 @options
 def main(study: Study) -> None:

@@ -9,12 +9,12 @@ from resnet_paper.networks.build import load_weights
 from resnet_paper.networks.names import require_image_size
 from resnet_paper.responses import refuse_weights_of_another
 from resnet_paper.study.evaluate import evaluate, normalisation, recorded_normalisation
-from resnet_paper.study.options import NetworkName, options
+from resnet_paper.study.options import Command, NetworkName, options
 from resnet_paper.study.study import Study
 from resnet_paper.training import data
 
 
-@click.command()
+@click.command(cls=Command)
 @options
 @click.option("--weights", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--network", type=NetworkName(), help="The network that --weights are of.")

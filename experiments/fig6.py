@@ -8,13 +8,13 @@ from resnet_paper.results import figures, tables
 from resnet_paper.results.curves import PRECISE
 from resnet_paper.results.panels import has_paper_length
 from resnet_paper.runs.recipe import PAPER
-from resnet_paper.study.options import NetworkName, depths, options, set_options
+from resnet_paper.study.options import Command, NetworkName, depths, options, set_options
 from resnet_paper.study.study import Study
 
 DEFAULT_NETWORK = "resnet-20"
 
 
-@click.command()
+@click.command(cls=Command)
 @set_options
 @options
 @click.option("--depths", "resnets", default=facts.RESNET_DEPTHS, callback=depths("resnet"))

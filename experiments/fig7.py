@@ -4,11 +4,11 @@ import click
 
 from resnet_paper.paper import facts
 from resnet_paper.results import figures, tables
-from resnet_paper.study.options import options, set_options
+from resnet_paper.study.options import Command, options, set_options
 from resnet_paper.study.study import Study
 
 
-@click.command()
+@click.command(cls=Command)
 @set_options
 @options
 def main(study: Study) -> None:

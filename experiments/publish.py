@@ -8,13 +8,13 @@ import click
 from resnet_paper import responses
 from resnet_paper.errors import UserError
 from resnet_paper.study import publish
-from resnet_paper.study.options import options
+from resnet_paper.study.options import Command, options
 from resnet_paper.study.study import Study
 from resnet_paper.training import data
 from resnet_paper.training.data import Normalisation
 
 
-@click.command()
+@click.command(cls=Command)
 @options
 @click.option("--to", type=click.Path(path_type=Path), default=Study.root, show_default=True)
 def main(study: Study, to: Path) -> None:

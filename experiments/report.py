@@ -4,11 +4,11 @@ import click
 
 from resnet_paper.results.report import page
 from resnet_paper.runs.files import write
-from resnet_paper.study.options import options
+from resnet_paper.study.options import Command, options
 from resnet_paper.study.study import Study
 
 
-@click.command()
+@click.command(cls=Command)
 @options
 def main(study: Study) -> None:
     """Write a page of all that is recorded, with its sources; trains nothing."""

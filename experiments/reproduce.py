@@ -9,11 +9,11 @@ sys.path.append(str(Path(__file__).parents[1]))  # runs from any directory
 
 from experiments import claims, fig6, fig7, table6
 from resnet_paper.paper import facts
-from resnet_paper.study.options import NetworkName, depths, options, set_options
+from resnet_paper.study.options import Command, NetworkName, depths, options, set_options
 from resnet_paper.study.study import Study
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("targets", nargs=-1, type=click.Choice(["table6", "fig6", "fig7", "claims"]))
 @set_options
 @options

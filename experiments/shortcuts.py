@@ -4,11 +4,11 @@ import click
 
 from resnet_paper.networks import names
 from resnet_paper.results import tables
-from resnet_paper.study.options import depth, options, set_options
+from resnet_paper.study.options import Command, depth, options, set_options
 from resnet_paper.study.study import Study
 
 
-@click.command()
+@click.command(cls=Command)
 @set_options
 @options
 @click.option("--depth", "layers", type=int, default=20, callback=depth, show_default=True)

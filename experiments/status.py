@@ -4,12 +4,12 @@ import click
 
 from resnet_paper.paper import facts
 from resnet_paper.runs.recipe import COMPARED
-from resnet_paper.study.options import depths, options, set_options
+from resnet_paper.study.options import Command, depths, options, set_options
 from resnet_paper.study.status import status
 from resnet_paper.study.study import Study
 
 
-@click.command()
+@click.command(cls=Command)
 @set_options
 @options
 @click.option("--depths", "resnets", default=facts.RESNET_DEPTHS, callback=depths("resnet"))

@@ -4,11 +4,11 @@ import click
 
 from resnet_paper.paper import facts
 from resnet_paper.results import tables
-from resnet_paper.study.options import depths, options, set_options
+from resnet_paper.study.options import Command, depths, options, set_options
 from resnet_paper.study.study import Study
 
 
-@click.command()
+@click.command(cls=Command)
 @set_options
 @options
 @click.option("--depths", "networks", default=facts.RESNET_DEPTHS, callback=depths("resnet"))

@@ -22,7 +22,7 @@ from resnet_paper.networks.build import load_weights
 from resnet_paper.networks.names import require_image_size
 from resnet_paper.paper import facts
 from resnet_paper.results import figures, tables
-from resnet_paper.study.options import NetworkName, options
+from resnet_paper.study.options import Command, NetworkName, options
 from resnet_paper.study.study import Study
 from resnet_paper.training import data
 from resnet_paper.training.data import Images, Normalisation
@@ -133,7 +133,7 @@ def own_responses(study: Study, weights: Path, network: str) -> pd.DataFrame:
     return response_stds(loaded, dataset.test, normalise)
 
 
-@click.command()
+@click.command(cls=Command)
 @options
 @click.option("--weights", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
@@ -142,7 +142,7 @@ def own_responses(study: Study, weights: Path, network: str) -> pd.DataFrame:
 def main(study: Study, weights: Path | None, network: str | None) -> None:
     """Figure 7, from the recorded weights of its five networks; or of any weights, beside these."""
     if (weights is None) != (network is None):
-        raise click.UsageError("--weights and --network go together")
+        raise UserError("--weights and --network go together")
     if weights is not None and network is not None:
         table = own_responses(study, weights, network)
         click.echo(table.to_string(index=False))

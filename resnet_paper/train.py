@@ -2,11 +2,11 @@
 
 import click
 
-from resnet_paper.study.options import NetworkName, options
+from resnet_paper.study.options import Command, NetworkName, options
 from resnet_paper.study.study import Study
 
 
-@click.command()
+@click.command(cls=Command)
 @options
 @click.option(
     "--network",
