@@ -47,8 +47,9 @@ def main(study: Study, weights: Path | None, network: str | None, named: str | N
                 "'imagenet channels', or numbers"
             )
         built = load_weights(name, content, str(file), study.recipe.classes)
+        click.echo(f"{name}, {file}: ", nl=False)  # stands there while the images are classified
         loss, error = evaluate(built, dataset.test, normalisation(chosen, dataset.train))
-        click.echo(f"{name}, {file}: test error {error:.2f}%, loss {loss:.4f} (by {chosen})")
+        click.echo(f"test error {error:.2f}%, loss {loss:.4f} (by {chosen})")
 
 
 if __name__ == "__main__":

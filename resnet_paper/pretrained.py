@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from resnet_paper.errors import UserError
 from resnet_paper.networks.build import load_weights
-from resnet_paper.networks.names import parse
+from resnet_paper.networks.names import canonical, parse
 from resnet_paper.runs.recipe import PAPER
 from resnet_paper.runs.run import Run, finished_runs
 
@@ -42,20 +42,26 @@ def load(
 ) -> Classifier:
     """A network as it was at the end of a recorded run, in test mode.
 
+    network and settings are taken in any spelling that the commands take, as "ResNet-20".
     settings: "paper" for the full-length runs, "overnight" for those of an eighth of the length.
     Raises UserError if there are no weights of it, naming those that there are, if they are damaged
     or were trained with another normalisation; UnknownNetworkError if no network has this name.
     """
+    network, settings = canonical(network), settings.lower()
     if parse(network).kind == "imagenet-resnet":
         raise UserError(f"{network} is for ImageNet's images: this loads networks for CIFAR-10's")
     run = Run(runs, settings, network, seed)
     result = run.result() if run.finished else None
     content = result.weights() if result else None
     if content is None:
-        results = finished_runs(runs, settings)
-        found = [str(each) for each in results if each.run.weights_file.exists()]
+        found = [
+            f"{each} ({folder.name})"
+            for folder in sorted(runs.glob("*"))
+            for each in finished_runs(runs, folder.name)
+            if each.run.weights_file.exists()
+        ]
         raise UserError(
-            f"{runs / settings} has no weights of {run}; those that it has: "
+            f"{runs} has no weights of {run} by the settings {settings!r}; those that it has: "
             f"{', '.join(found) or 'none'}"
         )
     recipe = result.record.recipe if result else PAPER

@@ -22,7 +22,7 @@ def test_a_recorded_network_with_its_normalisation(record_run: Callable[..., Res
     network = build("resnet-8", seed=5)
     result = record_run("resnet-8", seed=3, weights=network)
     pixels = torch.rand(4, 3, 32, 32)
-    loaded = pretrained.load("resnet-8", 3, result.run.root)
+    loaded = pretrained.load("ResNet8", 3, result.run.root)
     with torch.no_grad():
         assert torch.equal(loaded(pixels), network.eval()(pixels - loaded.mean))
 
@@ -61,10 +61,13 @@ def test_what_is_not_there_is_one_line_that_says_what_is(
 ) -> None:
     result = record_run("resnet-20")
     record_run("resnet-8", 3, weights=build("resnet-8"))
-    with pytest.raises(UserError, match=f"resnet-20 seed {seed}; .* it has: resnet-8 seed 3"):
+    there = r"it has: resnet-8 seed 3 \(paper\)"
+    with pytest.raises(UserError, match=f"resnet-20 seed {seed} .*'paper'; .* {there}$"):
         pretrained.load("resnet-20", seed, result.run.root)
-    with pytest.raises(UnknownNetworkError, match="resnet20"):
-        pretrained.load("resnet20", 0, result.run.root)
+    with pytest.raises(UserError, match=f"'ovrnight'; .* {there}$"):
+        pretrained.load("resnet-8", 3, result.run.root, settings="ovrnight")
+    with pytest.raises(UnknownNetworkError, match="resnet-21"):
+        pretrained.load("resnet21", 0, result.run.root)
 
 
 @needs_cifar10
