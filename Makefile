@@ -33,6 +33,8 @@ USED  := $(sort $(foreach goal,$(GOALS),$(USES_$(goal))))
 GIVEN := $(sort $(foreach word,$(MAKEOVERRIDES),$(if $(findstring =,$(word)),\
 	$(firstword $(subst =, ,$(word))))))
 OTHER := $(filter-out PYTHON TORCH $(USED),$(GIVEN))
+UPPER := $(shell echo "$(OTHER)" | tr a-z A-Z)
+NEAR  := $(sort $(foreach name,$(UPPER),$(filter $(name)% $(patsubst %S,%,$(name)),$(USED))))
 EMPTY := $(strip $(foreach name,$(GIVEN),$(if $(strip $($(name))),,$(name))))
 
 # A target that may train takes none of the variables from the environment, where a wrong one hides.
@@ -52,7 +54,7 @@ ifneq ($(filter-out cpu,$(TORCH)),)
 $(error TORCH=$(TORCH) means nothing: TORCH=cpu installs a PyTorch without CUDA where .venv is missing)
 endif
 ifneq ($(OTHER),)
-$(error make $(GOALS) does not use $(OTHER): it uses $(or $(USED),no variables))
+$(error make $(GOALS) does not use $(OTHER)$(if $(NEAR), (did you mean $(NEAR)?)): it uses $(or $(USED),no variables))
 endif
 
 # Its wheels have a suffix, 2.14.1+cpu, which pip prefers to the same release without one.
@@ -73,7 +75,7 @@ REPRODUCE  = $(if $(filter $@,$(firstword $(TOGETHER))),@$(BIN)/python \
 	$(call given,$(sort $(foreach goal,$(TOGETHER),$(USES_$(goal))))),@:)
 
 .NOTPARALLEL:
-.PHONY: help demo test faults lint table6 fig6 fig7 claims eval status train figures \
+.PHONY: help install demo test faults lint table6 fig6 fig7 claims eval status train figures \
 	report shortcuts compare table1 publish readme bench clean
 
 help:  ## this list
@@ -100,6 +102,8 @@ help:  ## this list
 	@echo "  KILLS         how often faults kills a training (50)"
 	@echo "  PYTHON        the Python (3.10 or later) that .venv is made by (python3)"
 	@echo "  TORCH         cpu: .venv is made with a PyTorch without CUDA, of 200 MB"
+
+install: .venv/ready  ## .venv with the package in it, as every other target makes it where it is missing
 
 table6: .venv/ready $(EXTRA)  ## Table 6: trains what is missing of DEPTHS, then writes the table
 	$(REPRODUCE)
@@ -153,16 +157,16 @@ $(BIN)/ruff check .
 $(BIN)/mypy
 endef
 
-test: .venv/ready  ## the tests, then format, lint and types
-	$(BIN)/python -m pytest --numprocesses auto
+test: .venv/test  ## the tests, then format, lint and types
+	$(BIN)/python -m pytest --numprocesses auto -rs
 	$(LINT)
 
-faults: .venv/ready  ## kill a training KILLS times, two processes at once: is anything lost?
+faults: .venv/test  ## kill a training KILLS times, two processes at once: is anything lost?
 	$(BIN)/python -m tests.kills --kills "$(KILLS)"
 	$(BIN)/python -m tests.node_kills --kills "$(KILLS)"
 	$(BIN)/python -m pytest -m slow
 
-lint: .venv/ready  ## format, lint and types
+lint: .venv/test  ## format, lint and types
 	$(LINT)
 
 bench: .venv/ready $(EXTRA)  ## training speed beside a plain PyTorch loop; ENGINE=ray: beside local
@@ -171,7 +175,7 @@ bench: .venv/ready $(EXTRA)  ## training speed beside a plain PyTorch loop; ENGI
 clean:  ## remove .venv and caches; runs and figures stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache *.egg-info
 
-.venv/tensorboard .venv/wandb .venv/ray: .venv/ready
+.venv/test .venv/tensorboard .venv/wandb .venv/ray: .venv/ready
 	$(BIN)/python -m pip install --editable '.[$(@F)]'
 	touch $@
 
@@ -180,5 +184,5 @@ clean:  ## remove .venv and caches; runs and figures stay
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or later is needed: make PYTHON=...")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --upgrade pip
-	$(BIN)/python -m pip install $(CPU_INDEX) --editable '.[test]'
+	$(BIN)/python -m pip install $(CPU_INDEX) --editable .
 	touch $@

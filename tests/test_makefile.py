@@ -31,24 +31,25 @@ def make(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    ("slip", "uses"),
+    ("slip", "meant", "uses"),
     [
-        ("table6 DEPTH=20", "DEPTHS"),
-        ("table6 SETTING=tiny", "SETTINGS"),
-        ("table6 settings=tiny", "SETTINGS"),
-        ("train SEEDS=3", "SEED"),
-        ("fig7 DEPTHS=20", "SEEDS"),
-        ("demo SETTINGS=paper", "RUNS"),
-        ("table6 fig7 KILLS=3", "DEPTHS"),
-        ("table1 RUNS=mine", "no variables"),
+        ("table6 DEPTH=20", "DEPTHS", "DEPTHS"),
+        ("table6 SETTING=tiny", "SETTINGS", "SETTINGS"),
+        ("table6 settings=tiny", "SETTINGS", "SETTINGS"),
+        ("train SEEDS=3", "SEED", "SEED"),
+        ("fig7 DEPTHS=20", "", "SEEDS"),
+        ("demo SETTINGS=paper", "", "RUNS"),
+        ("table6 fig7 KILLS=3", "", "DEPTHS"),
+        ("table1 RUNS=mine", "", "no variables"),
     ],
 )
-def test_a_variable_that_no_named_target_uses_is_refused(slip: str, uses: str) -> None:
+def test_a_variable_that_no_named_target_uses_is_refused(slip: str, meant: str, uses: str) -> None:
     answer = make(*slip.split())
     assert answer.returncode == 2
     assert answer.stdout == ""
     wrong = slip.split()[-1].split("=")[0]
-    assert f"does not use {wrong}: it uses " in answer.stderr
+    suggestion = f" (did you mean {meant}?)" if meant else ""
+    assert f"does not use {wrong}{suggestion}: it uses " in answer.stderr
     assert re.search(rf"\b{uses}\b", answer.stderr.split(": it uses ")[1])
 
 
