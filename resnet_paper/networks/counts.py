@@ -47,12 +47,12 @@ def multiply_adds(
 
 
 class Counts(NamedTuple):
-    """A network in numbers; of_convolutions: the multiply-adds without fully connected layers."""
+    """A network in numbers; convolution_multiply_adds: those without fully connected layers."""
 
     layers: int
     parameters: int
     multiply_adds: int
-    of_convolutions: int
+    convolution_multiply_adds: int
 
 
 def count(network: nn.Module, images: Tensor) -> Counts:

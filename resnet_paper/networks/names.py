@@ -81,13 +81,12 @@ def require_image_size(network: str, size: int) -> None:
     CIFAR-10's.
     """
     if parse(network).kind == "imagenet-resnet":
-        fits, sizes = (
-            size >= SMALLEST_FOR_IMAGENET,
-            f"{SMALLEST_FOR_IMAGENET} pixels a side or more",
-        )
+        fits = size >= SMALLEST_FOR_IMAGENET
+        sizes = f"{SMALLEST_FOR_IMAGENET} pixels a side or more"
         remedy = "SETTINGS=imagenette has such images"
     else:
-        fits, sizes = size == CIFAR10_SIZE, f"{CIFAR10_SIZE} pixels a side"
+        fits = size == CIFAR10_SIZE
+        sizes = f"{CIFAR10_SIZE} pixels a side"
         remedy = "ImageNet networks, as imagenet-resnet-34, are for larger ones"
     if not fits:
         raise UserError(f"{network} is for images of {sizes}, not {size}: {remedy}")

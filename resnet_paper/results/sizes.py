@@ -27,18 +27,25 @@ def table1(counts: Mapping[str, tuple[int, int, int, int]]) -> Table:
     papers = {f"ResNet-{layers}": adds for layers, adds in facts.TABLE1_MULTIPLY_ADDS.items()}
     papers |= {f"VGG-{layers}": adds for layers, adds in facts.VGG_MULTIPLY_ADDS.items()}
     rows, text = [], []
-    for network, (layers, parameters, multiply_adds, of_convolutions) in counts.items():
+    for network, (layers, parameters, multiply_adds, convolution_multiply_adds) in counts.items():
         paper = papers.get(network, math.nan)
-        rows.append((network, layers, parameters, multiply_adds, of_convolutions, paper))
+        rows.append((network, layers, parameters, multiply_adds, convolution_multiply_adds, paper))
         text.append(
             {
                 "network": network,
                 "params": f"{parameters:,}",
                 "multiply-adds": f"{multiply_adds:,}",
                 "in 1e9": f"{multiply_adds / 1e9:.2f}",
-                "convolutions alone, in 1e9": f"{of_convolutions / 1e9:.2f}",
+                "convolutions alone, in 1e9": f"{convolution_multiply_adds / 1e9:.2f}",
                 "paper, in 1e9": format_number(paper / 1e9, "{:.1f}"),
             }
         )
-    columns = ["network", "layers", "parameters", "multiply_adds", "of_convolutions", "paper"]
+    columns = [
+        "network",
+        "layers",
+        "parameters",
+        "multiply_adds",
+        "convolution_multiply_adds",
+        "paper",
+    ]
     return Table("table1", pd.DataFrame(rows, columns=columns), pd.DataFrame(text), NOTE)

@@ -1,4 +1,4 @@
-"""What is said of the data sets, by the names that recipes give them."""
+"""How the data sets are named and described, by the names that recipes give them."""
 
 from __future__ import annotations
 

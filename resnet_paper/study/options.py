@@ -111,10 +111,11 @@ def root_of_runs(_: click.Context, __: click.Parameter, root: Path) -> Path:
 
 def data_directory(_: click.Context, __: click.Parameter, folder: Path) -> Path:
     """An option's callback: the directory that the data sets' own are in."""
-    for data_set in DATA_SETS.values():
-        if data_set.folder and folder.name == data_set.folder and folder.is_dir():
+    titles = {data_set.folder: data_set.title for data_set in DATA_SETS.values() if data_set.folder}
+    for inside in (folder, *folder.parents):
+        if inside.name in titles and folder.is_dir():
             raise click.BadParameter(
-                f"{folder} is {data_set.title} itself: name the directory that it is in"
+                f"{inside} is {titles[inside.name]} itself: name the directory that it is in"
             )
     return folder
 

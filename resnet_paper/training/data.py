@@ -160,8 +160,8 @@ def synthetic(count: int, seed: int) -> Images:
     return Images(pixels.clamp(0, 255).to(torch.uint8), labels)
 
 
-def in_place_of_cifar10(recipe: Recipe, _: Path) -> tuple[Images, Images]:
-    """As many synthetic images as a recipe needs."""
+def synthetic_cifar10(recipe: Recipe, _: Path) -> tuple[Images, Images]:
+    """Synthetic training and test images, as many as a recipe needs."""
     needed = recipe.train_images + recipe.validation_images
     return synthetic(needed, seed=0), synthetic(recipe.test_images, seed=1)
 
@@ -170,7 +170,7 @@ def in_place_of_cifar10(recipe: Recipe, _: Path) -> tuple[Images, Images]:
 LOADERS: dict[str, Callable[[Recipe, Path], tuple[Images, Images]]] = {
     "cifar10": cifar10,
     "imagenette": imagenette,
-    "synthetic": in_place_of_cifar10,
+    "synthetic": synthetic_cifar10,
 }
 
 

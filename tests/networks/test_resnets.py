@@ -92,7 +92,7 @@ def test_alexnet_counted_by_hand() -> None:
     )
     assert counted.parameters == 62_378_344
     assert counted.multiply_adds == sum(adds) == 1_135_256_096
-    assert counted.of_convolutions == sum(adds[:5])
+    assert counted.convolution_multiply_adds == sum(adds[:5])
 
 
 @pytest.mark.parametrize(("layers", "paper"), facts.VGG_MULTIPLY_ADDS.items())

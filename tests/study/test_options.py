@@ -47,6 +47,7 @@ def test_what_is_typed_is_what_is_meant(typed: str, meant: str) -> None:
         ("--runs mine/paper/plain-20", "mine/paper/plain-20 is inside a directory of runs"),
         ("--data-dir data/cifar-10-batches-py", "is CIFAR-10 itself: name the directory"),
         ("--data-dir data/imagenette2-160", "is Imagenette itself: name the directory"),
+        ("--data-dir data/imagenette2-160/train", "data/imagenette2-160 is Imagenette itself"),
     ],
 )
 def test_a_slip_is_one_line_that_says_what_to_do(
@@ -55,7 +56,7 @@ def test_a_slip_is_one_line_that_says_what_to_do(
     monkeypatch.chdir(tmp_path)
     Path("file").touch()
     Path("data/cifar-10-batches-py").mkdir(parents=True)
-    Path("data/imagenette2-160").mkdir()
+    Path("data/imagenette2-160/train").mkdir(parents=True)
     Path("mine/paper/plain-20/seed-0").mkdir(parents=True)
     Path("mine/paper/plain-20/seed-0/run.json").touch()
     result = CliRunner().invoke(show, typed.split())
