@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace as replaced
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -56,6 +57,20 @@ def test_a_finished_run_leaves_its_files(tmp_path: Path, recipe: Recipe, dataset
     assert record.test_error_precise == curve["test_error_precise"].iloc[-1]
     assert record.warmup_end == 0
     assert not run.checkpoint_file.exists()
+
+
+def test_crops_move_as_far_as_the_recipe_pads(
+    tmp_path: Path, recipe: Recipe, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def augment(images: torch.Tensor, top: torch.Tensor, *others: Any) -> torch.Tensor:
+        seen.append((int(top.max()), others[-1]))
+        return data.augment(images, top, *others)
+
+    monkeypatch.setattr("resnet_paper.training.learner.augment", augment)
+    complete(Run(tmp_path, "tiny", "resnet-8", 0), replace(recipe, padding=1), dataset)
+    assert max(seen) == (2, 1)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
