@@ -50,7 +50,8 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     threads: int
     device_name: str
     torch: str
-    numpy: str | None = None  # None, as `concurrent`, in records older than the field
+    numpy: str | None = None  # None, as the fields below, in records older than the field
+    pillow: str | None = None  # decodes Imagenette's images
     concurrent: int | None = None  # how many runs shared the device
 
 

@@ -13,6 +13,7 @@ from functools import cache
 
 import click
 import numpy as np
+import PIL
 import torch
 from torch import Tensor, nn
 
@@ -110,6 +111,7 @@ class Backend:
             device_name=torch.cuda.get_device_name() if self.device == "cuda" else processor(),
             torch=str(torch.__version__),
             numpy=np.__version__,
+            pillow=PIL.__version__,
             concurrent=concurrent,
         )
 

@@ -193,7 +193,7 @@ def resumed(run: Run, checkpoint: Checkpoint, now: JSON) -> JSON:
 
 def warn_of_another_environment(run: Run, before: list[Environment], now: Environment) -> None:
     """Say that a run is resumed where its bits may come out differently; run.json says so too."""
-    for key in ("torch", "numpy", "device_name"):
+    for key in ("torch", "numpy", "pillow", "device_name"):
         known = [value for each in before if (value := getattr(each, key)) is not None]
         if known and known[0] != getattr(now, key):
             click.echo(
