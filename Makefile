@@ -82,8 +82,8 @@ help:  ## this list
 	@echo "Targets:"
 	@sed -n 's/^\([a-z0-9]*\):.*##/  \1:/p' $(firstword $(MAKEFILE_LIST))
 	@echo "Variables (make TARGET NAME=VALUE):"
-	@echo "  SETTINGS      paper, paper-45k, overnight, tiny, demo; of compare: 100-epochs,"
-	@echo "                10-epochs, tiny-epochs, imagenette, tiny-imagenette"
+	@echo "  SETTINGS      paper, paper-45k, overnight, tiny, demo (paper); of compare: 10-epochs,"
+	@echo "                100-epochs, tiny-epochs, imagenette, tiny-imagenette (100-epochs)"
 	@echo "  DEPTHS        residual nets of table6 and fig6: 6n+2 (20 32 44 56 110)"
 	@echo "  PLAIN_DEPTHS  plain nets of fig6 (20 32 44 56)"
 	@echo "  SEEDS         how many runs of each network, from seed 0 (1)"
@@ -103,7 +103,7 @@ help:  ## this list
 	@echo "  PYTHON        the Python (3.10 or later) that .venv is made by (python3)"
 	@echo "  TORCH         cpu: .venv is made with a PyTorch without CUDA, of 200 MB"
 
-install: .venv/ready  ## .venv with the package in it, as every other target makes it where it is missing
+install: .venv/ready  ## creates .venv and installs the package; other targets do so where it is missing
 
 table6: .venv/ready $(EXTRA)  ## Table 6: trains what is missing of DEPTHS, then writes the table
 	$(REPRODUCE)

@@ -32,7 +32,10 @@ RESULTS_NOTE = (
     "plain nets are read off Figure 6. Ours: mean ± sample std of n runs at full length. Median of "
     "others: over public reproductions, their number in parentheses."
 )
-ZOO_NOTE = "Test error (%) of the weights in the file, computed in float32."
+ZOO_NOTE = (
+    "Test error (%) of the weights in the file, computed in float32; it may differ by a few "
+    "hundredths from the run's own error."
+)
 
 
 def fill(text: str, blocks: Mapping[str, str]) -> str:
