@@ -9,23 +9,19 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
-import socket
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import ray
+import torch
 from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from resnet_paper.errors import UserError
 from resnet_paper.runs import record as records
 from resnet_paper.runs.files import write
-from resnet_paper.runs.provenance import PACKAGE, revision, this_process
+from resnet_paper.runs.provenance import this_process
 from resnet_paper.runs.recipe import Recipe
 from resnet_paper.runs.run import Run, name_holder
 from resnet_paper.study import worker
@@ -37,74 +33,9 @@ from resnet_paper.training.data import Dataset
 from resnet_paper.training.loop import Progress, Steps
 
 WAIT = 1.0  # seconds of a round over all runs in which none has news
+PATIENCE = 30.0  # seconds until a cluster that does not answer is said to be busy
+FAREWELL = 10.0  # seconds for cancelled tasks to remove their directories
 MOST_DEATHS = 3  # of a run's tasks, without a checkpoint between them
-IN_FLIGHT = 10**9  # bytes of the object store of a Ray on this machine, besides the images
-
-
-@contextmanager
-def connected(device: str, precision: str, recipe: Recipe) -> Iterator[Cluster]:
-    """Context manager: the cluster that RAY_ADDRESS names, else one started on this machine.
-
-    Raises UserError if it cannot be reached, or its nodes cannot train.
-    """
-    address = os.environ.get("RAY_ADDRESS", "")
-    if address:
-        require_reachable(address)
-    local = {} if address else resources_here(recipe)
-    variables = {"RESNET_PAPER_REVISION": revision(), "TORCHINDUCTOR_COMPILE_THREADS": "1"}
-    with tempfile.TemporaryDirectory(prefix=worker.PREFIX, ignore_cleanup_errors=True) as folder:
-        empty = Path(folder, "empty")
-        empty.mkdir()
-        environment = {
-            "py_modules": [str(PACKAGE)],
-            "working_dir": str(empty),  # else tasks would import from this process's directory
-            "excludes": ["__pycache__", "published"],
-            "env_vars": variables,
-        }
-        try:
-            ray.init(address or "local", runtime_env=environment, logging_level="ERROR", **local)
-        except Exception as error:  # whatever Ray may raise
-            ray.shutdown()
-            named = f"RAY_ADDRESS={address}" if address else "a Ray on this machine"
-            raise UserError(f"{named} cannot be used: {' '.join(str(error).split())}") from error
-        try:
-            yield Cluster(device, precision, recipe, None if address else folder)
-        finally:
-            ray.shutdown()
-
-
-def require_reachable(address: str) -> None:
-    """UserError unless something answers at HOST:PORT; Ray itself would try for minutes."""
-    if address.startswith("ray://"):
-        raise UserError(
-            f"RAY_ADDRESS={address}: this must run on a machine of the cluster, with RAY_ADDRESS="
-            "HOST:PORT, the address that `ray start --head` printed"
-        )
-    if address == "auto":
-        return
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), timeout=10).close()
-    except (OSError, OverflowError, ValueError) as error:
-        raise UserError(
-            f"RAY_ADDRESS={address} cannot be used ({error}): it is HOST:PORT of a running "
-            "cluster, as `ray start --head` printed it; without RAY_ADDRESS this machine is used"
-        ) from error
-
-
-def resources_here(recipe: Recipe) -> dict[str, int | bool]:
-    """How to start a Ray on this machine: room for the images, and the cores of this process.
-
-    Ray would count all of the machine's, where Slurm or taskset allow it fewer.
-    """
-    images = recipe.train_images + recipe.validation_images + recipe.test_images
-    store = IN_FLIGHT + images * 3 * recipe.image_size**2
-    options: dict[str, int | bool] = {"object_store_memory": store, "include_dashboard": False}
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-        if cores < (os.cpu_count() or 1):
-            options["num_cpus"] = cores
-    return options
 
 
 class Cluster:
@@ -115,13 +46,18 @@ class Cluster:
     ) -> None:
         """folder: where tasks have their directories; None: where a node has temporary ones."""
         self.recipe, self.folder = recipe, folder
+        self.memory, self.on_each_gpu = 0, 1
+        self.cancelled: list[ray.ObjectRef[Any]] = []
         gpus = [node for node in nodes() if node["Resources"].get("GPU", 0) >= 1]
+        cpus = [node for node in nodes() if node["Resources"].get("CPU")]
         if device == "cuda" and not gpus:
             raise UserError("the Ray cluster has no GPU: use DEVICE=cpu (--device cpu)")
         self.on_gpus = bool(gpus) and device != "cpu"
-        self.nodes = gpus if self.on_gpus else [n for n in nodes() if n["Resources"].get("CPU")]
+        self.nodes = gpus if self.on_gpus else cpus
         self.backend, self.gpu_memory = self.survey(device, precision)
-        self.memory, self.on_each_gpu = 0, 1
+        if self.on_gpus and self.backend.device == "cpu":  # GPUs that PyTorch cannot use
+            self.on_gpus, self.nodes = False, cpus
+            self.backend, _ = self.survey("cpu", precision)
 
     def survey(self, device: str, precision: str) -> tuple[Backend, int]:
         """How all nodes compute, and the bytes of memory of a GPU; UserError if they differ."""
@@ -136,13 +72,15 @@ class Cluster:
             .remote(device, precision, self.recipe.iterations)
             for node in self.nodes
         ]
+        _, waiting = ray.wait(answers, num_returns=len(answers), timeout=PATIENCE)
+        if waiting:
+            say(f"{len(waiting)} nodes of the Ray cluster do not answer yet: busy with other work?")
         found: dict[Backend, int] = {}
         for node, answer in zip(self.nodes, answers, strict=True):
             try:
                 backend, memory = ray.get(answer)
             except RayError as error:
-                if isinstance(cause := getattr(error, "cause", None), UserError):
-                    raise cause from None
+                raise_own_failure(error)
                 raise UserError(
                     f"node {node['NodeManagerHostname']} of the Ray cluster cannot train "
                     f"({in_one_line(error)}): install this package's dependencies there"
@@ -162,20 +100,29 @@ class Cluster:
 
     def costs(self, networks: Sequence[tuple[str, Backend]]) -> Iterator[Cost]:
         """Measured in tasks side by side, as the runs will be; on GPUs one at a time on each."""
-        options = {"num_gpus": 1, "num_cpus": 0} if self.on_gpus else {"num_cpus": 1}
-        measure = ray.remote(max_calls=1)(worker.cost).options(**options)
-        tasks = [measure.remote(name, self.recipe, self.dataset, own) for name, own in networks]
+        measure = ray.remote(max_calls=1)(worker.cost)
+        tasks = [
+            measure.options(num_cpus=self.cores(own.threads), num_gpus=int(self.on_gpus)).remote(
+                name, self.recipe, self.dataset, own
+            )
+            for name, own in networks
+        ]
         try:
             yield from map(ray.get, tasks)
-        except RayTaskError as error:
-            raise error.cause from None
         except RayError as error:
+            raise_own_failure(error)
             raise UserError(
                 f"the networks could not be timed on the Ray cluster ({in_one_line(error)}): run "
                 "the same command again"
             ) from error
 
-    def at_once(self, runs: int, memory: int, concurrent: int) -> tuple[int, int]:
+    def cores(self, threads: int) -> int:
+        """The cores of a task with some threads: not more than a node has, and none on GPUs."""
+        if self.on_gpus:
+            return 0
+        return min(threads, max(int(node["Resources"]["CPU"]) for node in self.nodes))
+
+    def reserve(self, runs: int, memory: int, concurrent: int) -> tuple[int, int]:
         """As many as there are cores, or shares of GPUs, if each has the memory that it needs.
 
         On GPUs, concurrent is the number on each.
@@ -185,7 +132,8 @@ class Cluster:
             gpus = sum(int(each["GPU"]) for each in resources)
             fitting = max(1, min(MOST_CONCURRENT, self.gpu_memory // max(memory, 1)))
             self.on_each_gpu = min(concurrent or fitting, math.ceil(runs / gpus))
-            return min(gpus * self.on_each_gpu, runs), min(gpus, runs)
+            together = min(gpus * self.on_each_gpu, runs)
+            return together, math.ceil(together / self.on_each_gpu)  # Ray fills one after another
         self.memory = memory
         slots = sum(int(min(each["CPU"], each["memory"] // memory)) for each in resources)
         if slots == 0:
@@ -216,26 +164,29 @@ class Cluster:
                 if death:
                     deaths = deaths + 1 if iteration == reached else 1
                     if deaths == MOST_DEATHS:
-                        raise UserError(f"{run}: given up after {deaths} times {death}")
+                        raise UserError(
+                            f"{run}: its task died {deaths} times without a checkpoint between "
+                            f"them, the last time by {death}"
+                        )
                     say(f"{run}: resumes from iteration {iteration:,} after {death}")
                 reached = iteration
+                threads = point.record.environment.threads if point else 1
                 try:
-                    yield from self.attempt(run, lock, iteration, at_once)
-                except RayTaskError as error:  # the run's own failure
-                    raise error.cause from None
+                    yield from self.attempt(run, lock, iteration, threads, at_once)
                 except (RayError, ValueError) as error:  # of its worker, its node or the network
+                    raise_own_failure(error)
                     death = f"{type(error).__name__} ({in_one_line(error)})"
 
-    def attempt(self, run: Run, lock: int, iteration: int, at_once: int) -> Steps:
+    def attempt(self, run: Run, lock: int, iteration: int, threads: int, at_once: int) -> Steps:
         """Have a task train a run from where its files leave it; write what it sends.
 
         Raises RayError if the task dies, ValueError if a file arrives damaged.
         """
-        name_holder(lock, this_process())
-        options: dict[str, float] = {"num_cpus": 1, "memory": self.memory}
+        name_holder(lock, f"{this_process()}, waiting for a node")
+        share: dict[str, float] = {"num_cpus": self.cores(threads), "memory": self.memory}
         if self.on_gpus:
-            options = {"num_cpus": 0, "num_gpus": 1 / self.on_each_gpu}
-        task = ray.remote(max_calls=1, max_retries=0)(worker.train).options(**options)
+            share = {"num_cpus": 0, "num_gpus": 1 / self.on_each_gpu}
+        task = ray.remote(max_calls=1, max_retries=0)(worker.train).options(**share)
         stream = task.remote(
             run,
             self.recipe,
@@ -261,6 +212,12 @@ class Cluster:
                 progress = replace(progress, row=None)
         finally:
             ray.cancel(stream)
+            self.cancelled.append(stream.completed())
+
+    def close(self) -> None:
+        """Give the tasks that were cancelled time to remove their directories."""
+        if self.cancelled:
+            ray.wait(self.cancelled, num_returns=len(self.cancelled), timeout=FAREWELL)
 
 
 def nodes() -> list[Mapping[str, Any]]:
@@ -284,7 +241,16 @@ def keep(run: Run, files: dict[str, bytes]) -> None:
         run.checkpoint_file.unlink(missing_ok=True)
 
 
+def raise_own_failure(error: Exception) -> None:
+    """Raise what a task failed by if that is the user's to fix; all else counts as its death."""
+    cause = getattr(error, "cause", None)
+    if isinstance(cause, (UserError, torch.OutOfMemoryError)):
+        raise cause from None
+    if isinstance(error, RayTaskError) and not isinstance(cause, worker.NodeError):
+        say(str(error))  # with the traceback of the task
+
+
 def in_one_line(error: Exception) -> str:
-    """The last line of a task's error, which says what happened."""
-    lines = str(error).strip().splitlines()
-    return lines[-1].strip() if lines else type(error).__name__
+    """The line of an error that says what happened: of a task's, after its traceback, the last."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[-1 if isinstance(error, RayTaskError) else 0].strip()

@@ -155,13 +155,13 @@ def opened_engine(
     """Context manager: where runs are computed, "local" or "ray"; UserError if it cannot be had."""
     if name == "ray":
         try:
-            from resnet_paper.study import cluster
+            from resnet_paper.study import connection
         except ImportError as error:
             raise UserError(
                 f"ENGINE=ray needs the package {error.name}: pip install 'resnet_paper[ray]', "
                 "or make with ENGINE=ray, which installs it"
             ) from error
-        return cluster.connected(device, precision, recipe)
+        return connection.connected(device, precision, recipe)
     from resnet_paper.study.engine import Local
     from resnet_paper.training import backend
 

@@ -6,11 +6,13 @@ import resource
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
+from resnet_paper.errors import UserError
 from resnet_paper.runs.files import write
 from resnet_paper.runs.provenance import this_process
 from resnet_paper.runs.recipe import Recipe
@@ -65,7 +67,11 @@ def train(
     folder: where its directory is made, None: where temporary ones are.
     """
     process = this_process()
-    with tempfile.TemporaryDirectory(prefix=PREFIX, dir=folder) as root:
+    with (
+        failures_of_this_node(process),
+        tempfile.TemporaryDirectory(prefix=PREFIX, dir=folder, ignore_cleanup_errors=True) as root,
+    ):
+        require_backend(backend, recipe.iterations)
         run = replace(run, root=Path(root))
         for name, content in files.items():
             write(run.directory / name, content)
@@ -76,6 +82,31 @@ def train(
                 yield News(process, progress, files_of(run) if is_new else {})
                 saved, told = version(run.checkpoint_file), time.monotonic()
         yield News(process, None, files_of(run))
+
+
+class NodeError(Exception):
+    """A run cannot be trained on this node, but perhaps on another."""
+
+
+@contextmanager
+def failures_of_this_node(process: str) -> Iterator[None]:
+    """Context manager: NodeError in place of a UserError about this node's disk."""
+    try:
+        yield
+    except UserError as error:
+        if isinstance(error.__cause__, OSError):
+            raise NodeError(f"{process}: {error.message}") from error
+        raise
+
+
+def require_backend(backend: Backend, iterations: int) -> None:
+    """NodeError unless this node, which may have joined late, computes as the others do."""
+    try:
+        here, _ = survey(backend.device, backend.precision, iterations)
+    except UserError as error:
+        raise NodeError(f"{this_process()}: {error.message}") from error
+    if here != replace(backend, threads=here.threads):
+        raise NodeError(f"{this_process()} computes on {here}, not on {backend}")
 
 
 def files_of(run: Run) -> dict[str, bytes]:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from typing import TypedDict
 
 import click
 import numpy as np
@@ -28,6 +29,14 @@ MOST_CONCURRENT = 8  # more runs at once do not make a GPU faster
 # Nine nets in train and test mode compile some 40 variants of a block; the default is 8, after
 # which dynamo would silently run eagerly.
 RECOMPILE_LIMIT = 256
+
+
+class Method(TypedDict):
+    """What of a backend decides a run's numbers, but for their last bits."""
+
+    device: str
+    precision: str
+    compiled: bool
 
 
 @dataclass(frozen=True)
@@ -101,12 +110,15 @@ class Backend:
         free, _ = torch.cuda.mem_get_info()
         return max(1, min(MOST_CONCURRENT, free // max(memory, 1)))
 
+    def method(self, network: nn.Module) -> Method:
+        """How a network is computed, wherever."""
+        compiled = self.compiled and bool(compilable(network))
+        return {"device": self.device, "precision": self.precision, "compiled": compiled}
+
     def environment(self, network: nn.Module, concurrent: int) -> Environment:
         """How a network is computed here, for run.json."""
         return Environment(
-            device=self.device,
-            precision=self.precision,
-            compiled=self.compiled and bool(compilable(network)),
+            **self.method(network),
             threads=self.threads,
             device_name=torch.cuda.get_device_name() if self.device == "cuda" else processor(),
             torch=str(torch.__version__),

@@ -140,39 +140,37 @@ def new_record(
 def resume_point(run: Run, recipe: Recipe, backend: Backend) -> Checkpoint | None:
     """The checkpoint that a run is resumed from, None where it has none.
 
-    Raises UserError if its directory holds another run, or what is left of it is damaged.
+    Raises UserError if its directory holds another run, or what is left of it is damaged. If some
+    of it has been trained, device, precision and compilation must be the same: they decide its
+    numbers.
     """
     checkpoint = load(run)
     network = build(run.network, classes=recipe.classes)
-    now = new_record(run, recipe, network, backend, concurrent=1)
+    identity: JSON = {
+        "network": run.network,
+        "parameters": counts.parameters(network),
+        "seed": run.seed,
+        "settings": run.settings,
+        **as_json(recipe),
+    }
     if checkpoint is not None:
-        check_same_run(run, checkpoint.content, now, trained=True)
+        check_same_run(run, checkpoint.content, {**identity, **backend.method(network)})
     elif (found := run.read()) is not None:
-        check_same_run(run, found[0], now, trained=False)
+        check_same_run(run, found[0], identity)
     if checkpoint is None and (run.directory / "curve.csv").exists():
         raise UserError(f"{run.directory} has a curve but no checkpoint to resume: {MOVE_AWAY}")
     return checkpoint
 
 
-def check_same_run(run: Run, before: JSON, now: JSON, trained: bool) -> None:
-    """UserError unless two records are of one run.
-
-    If some of it has been trained, device, precision and compilation must be the same too: they
-    decide its numbers.
-    """
-
-    def identity(record: JSON) -> JSON:
-        fixed = {key: record.get(key) for key in ("network", "parameters", "seed", "settings")}
-        path = ("device", "precision", "compiled") if trained else ()
-        recipe = {**as_json(Recipe()), **record["recipe"]}
-        return {**fixed, **recipe, **{key: record["computed"].get(key) for key in path}}
-
-    old, new = identity(before), identity(now)
-    for key in {**old, **new}:
-        if old.get(key) != new.get(key):
+def check_same_run(run: Run, record: JSON, identity: JSON) -> None:
+    """UserError unless a record has these values, and no other fields of a recipe."""
+    recipe = {**as_json(Recipe()), **record["recipe"]}
+    recorded = {**record, **record["computed"], **recipe}
+    for key in {**recipe, **identity}:
+        if recorded.get(key) != identity.get(key):
             raise UserError(
-                f"{run.directory} holds a run begun with {key} {old.get(key)}, not "
-                f"{new.get(key)}: resume it as it began, or choose another directory by RUNS "
+                f"{run.directory} holds a run begun with {key} {recorded.get(key)}, not "
+                f"{identity.get(key)}: resume it as it began, or choose another directory by RUNS "
                 "(--runs)"
             )
 

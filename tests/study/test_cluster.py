@@ -4,13 +4,17 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from msgspec.structs import replace as replaced
 
 from resnet_paper.errors import UserError
 from resnet_paper.runs.recipe import SETTINGS, Recipe
@@ -24,6 +28,7 @@ from tests.training.trained import CPU, assert_same_result, complete, interrupte
 
 ray = pytest.importorskip("ray", reason="ray is not installed: make .venv/ray")
 cluster = pytest.importorskip("resnet_paper.study.cluster", exc_type=ImportError)
+connection = pytest.importorskip("resnet_paper.study.connection", exc_type=ImportError)
 GB = 10**9
 
 
@@ -82,7 +87,7 @@ def test_a_run_is_given_up_when_its_tasks_die_without_a_checkpoint_between(
     news = worker.train(run, recipe, dataset, CPU, 1, {})
     attempts = []
 
-    def attempt(run: Run, lock: int, iteration: int, at_once: int) -> Iterator[None]:
+    def attempt(run: Run, lock: int, iteration: int, threads: int, at_once: int) -> Iterator[None]:
         attempts.append(iteration)
         if len(attempts) == 3:  # the third gets as far as a checkpoint
             cluster.keep(run, next(each.files for each in news if each.files))
@@ -90,7 +95,9 @@ def test_a_run_is_given_up_when_its_tasks_die_without_a_checkpoint_between(
         raise cluster.RayError("a node died")
 
     engine = engine_of(recipe=recipe, attempt=attempt)
-    with pytest.raises(UserError, match=r"resnet-8 seed 0: given up .* \(a node died\)"):
+    with pytest.raises(
+        UserError, match=r"resnet-8 seed 0: its task died 3 times .* \(a node died\)"
+    ):
         list(engine.train(run, 1))
     assert attempts == [0, 0, 0, 4, 4]
     assert capsys.readouterr().out.count("resumes from iteration 4 after RayError") == 2
@@ -112,12 +119,12 @@ def test_a_run_is_given_up_when_its_tasks_die_without_a_checkpoint_between(
 def test_on_cpus_cores_and_memory_limit_the_runs_at_once(
     nodes: list[Any], memory: int, concurrent: int, expected: tuple[int, int]
 ) -> None:
-    assert engine_of(nodes=nodes).at_once(20, memory, concurrent) == expected
+    assert engine_of(nodes=nodes).reserve(20, memory, concurrent) == expected
 
 
 def test_a_run_that_fits_no_node_is_one_line() -> None:
     with pytest.raises(UserError, match=r"a run needs 2\.7 GB of memory, and no node"):
-        engine_of(nodes=[node(CPU=4, memory=2 * GB)]).at_once(20, 27 * GB // 10, 0)
+        engine_of(nodes=[node(CPU=4, memory=2 * GB)]).reserve(20, 27 * GB // 10, 0)
 
 
 @pytest.mark.parametrize(
@@ -127,6 +134,7 @@ def test_a_run_that_fits_no_node_is_one_line() -> None:
         (45, 30 * GB, 0, (16, 8), 2),
         (45, 2 * GB, 4, (32, 8), 4),
         (5, 2 * GB, 0, (5, 5), 1),
+        (9, 2 * GB, 0, (9, 5), 2),
         (45, 200 * GB, 0, (8, 8), 1),
     ],
 )
@@ -134,8 +142,56 @@ def test_on_gpus_each_takes_a_share_of_the_runs(
     runs: int, memory: int, concurrent: int, expected: tuple[int, int], on_each: int
 ) -> None:
     engine = engine_of(nodes=[node(GPU=4), node(GPU=4)], on_gpus=True, gpu_memory=80 * GB)
-    assert engine.at_once(runs, memory, concurrent) == expected
+    assert engine.reserve(runs, memory, concurrent) == expected
     assert engine.on_each_gpu == on_each
+
+
+@pytest.mark.parametrize("threads", [1, 3, 8])
+def test_a_run_begun_with_more_threads_holds_as_many_cores(threads: int) -> None:
+    assert engine_of(nodes=[node(CPU=4), node(CPU=2)]).cores(threads) == min(threads, 4)
+    assert engine_of(nodes=[node(GPU=1)], on_gpus=True).cores(threads) == 0
+
+
+def test_gpus_that_pytorch_cannot_use_leave_the_cores(
+    recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mixed = [{**node(GPU=1.0, CPU=64.0), "Alive": True}, {**node(CPU=8.0), "Alive": True}]
+    monkeypatch.setattr(ray, "nodes", lambda: mixed)
+    monkeypatch.setattr(cluster.Cluster, "survey", lambda *_: (CPU, 0))
+    engine = cluster.Cluster("auto", "float32", recipe)
+    assert not engine.on_gpus
+    assert engine.nodes == mixed
+    monkeypatch.setattr(ray, "nodes", lambda: mixed[1:])
+    with pytest.raises(UserError, match="the Ray cluster has no GPU"):
+        cluster.Cluster("cuda", "float32", recipe)
+
+
+def test_a_node_that_cannot_train_a_run_counts_as_dead(
+    tmp_path: Path, recipe: Recipe, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(tmp_path, "small", "resnet-8", 0)
+    with pytest.raises(worker.NodeError, match=r"computes on .*, not on .*, compiled"):
+        next(worker.train(run, recipe, dataset, replace(CPU, compiled=True), 1, {}))
+
+    def full(*_: object) -> None:
+        raise UserError("cannot write: make room") from OSError(28, "No space left on device")
+
+    monkeypatch.setattr(worker.loop, "train", full)
+    with pytest.raises(worker.NodeError, match=r"process \d+ on .*: cannot write: make room"):
+        next(worker.train(run, recipe, dataset, CPU, 1, {}))
+
+
+def test_what_the_user_can_fix_is_raised_and_all_else_is_a_death() -> None:
+    def of(cause: Exception) -> Exception:
+        return cluster.RayTaskError("train", "the traceback", cause)
+
+    with pytest.raises(UserError, match="damaged"):
+        cluster.raise_own_failure(of(UserError("damaged")))
+    with pytest.raises(torch.OutOfMemoryError):
+        cluster.raise_own_failure(of(torch.OutOfMemoryError()))
+    for cause in (KeyError("bug"), worker.NodeError("disk"), cluster.RayError("argument")):
+        cluster.raise_own_failure(of(cause))
+    cluster.raise_own_failure(cluster.RayError("a node died"))
 
 
 def test_a_ray_client_address_is_refused_in_words(
@@ -143,7 +199,7 @@ def test_a_ray_client_address_is_refused_in_words(
 ) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "ray://head:10001")
     with pytest.raises(UserError, match=r"RAY_ADDRESS=ray://head:10001: this must run on a mach"):
-        cluster.connected("cpu", "float32", recipe).__enter__()
+        connection.connected("cpu", "float32", recipe).__enter__()
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:9", "127.0.0.1", "head:", "127.0.0.1:1234567"])
@@ -152,7 +208,7 @@ def test_an_address_where_no_cluster_is_is_one_line(
 ) -> None:
     monkeypatch.setenv("RAY_ADDRESS", address)
     with pytest.raises(UserError, match=rf"RAY_ADDRESS={address} cannot be used \(") as caught:
-        cluster.connected("cpu", "float32", recipe).__enter__()
+        connection.connected("cpu", "float32", recipe).__enter__()
     assert "\n" not in caught.value.message
 
 
@@ -161,11 +217,11 @@ def test_a_ray_of_this_machine_has_the_cores_of_the_process_and_room_for_the_ima
 ) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 64)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3, 4, 5}, raising=False)
-    options = cluster.resources_here(SETTINGS["imagenette"])
+    options = connection.resources_here(SETTINGS["imagenette"])
     assert options["num_cpus"] == 3
     assert options["object_store_memory"] > 13_394 * 3 * 160 * 160
     monkeypatch.setattr(os, "cpu_count", lambda: 3)
-    assert "num_cpus" not in cluster.resources_here(SETTINGS["imagenette"])
+    assert "num_cpus" not in connection.resources_here(SETTINGS["imagenette"])
 
 
 @pytest.fixture(scope="module")
@@ -211,11 +267,39 @@ def test_a_mistake_that_a_worker_finds_is_said_and_not_tried_again(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(worker, "files_of", lambda _: {"checkpoint.pt": b"damaged"})
-    with cluster.connected("cpu", "float32", recipe) as engine:
+    with connection.connected("cpu", "float32", recipe) as engine:
         engine.take(dataset)
         with pytest.raises(UserError, match=r"checkpoint\.pt is damaged"):
             list(engine.train(Run(tmp_path, "small", "resnet-8", 0), 1))
     assert "resumes" not in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("nodes")
+def test_a_run_that_is_left_stops_on_its_node(
+    tmp_path: Path, recipe: Recipe, dataset: Dataset
+) -> None:
+    """Ray stays; the task's process and directory go."""
+    temporary = Path(tempfile.gettempdir())
+    before = {*temporary.glob(f"{worker.PREFIX}*")}
+    run = Run(tmp_path, "small", "resnet-8", 0)
+    with connection.connected("cpu", "float32", replaced(recipe, iterations=10**6)) as engine:
+        engine.take(dataset)
+        ours = {*temporary.glob(f"{worker.PREFIX}*")}
+        steps = engine.train(run, 1)
+        while "for process" not in (run.holder or ""):
+            next(steps)
+        process = int((run.holder or "").split()[1])
+        assert {*temporary.glob(f"{worker.PREFIX}*")} - ours
+        steps.close()
+        engine.close()
+        assert not {*temporary.glob(f"{worker.PREFIX}*")} - ours
+        deadline = time.monotonic() + 60
+        while Path(f"/proc/{process}").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        assert ray.is_initialized()
+    assert {*temporary.glob(f"{worker.PREFIX}*")} <= before
 
 
 @pytest.mark.slow
@@ -225,7 +309,7 @@ def test_another_version_of_ray_is_one_line(
 ) -> None:
     monkeypatch.setattr(ray, "__version__", "2.0.0")
     with pytest.raises(UserError, match=r"RAY_ADDRESS=.* cannot be used: .*2\.0\.0") as caught:
-        cluster.connected("cpu", "float32", recipe).__enter__()
+        connection.connected("cpu", "float32", recipe).__enter__()
     assert "\n" not in caught.value.message
 
 
@@ -237,7 +321,7 @@ def test_a_node_without_the_dependencies_is_one_line(
     without = nodes.add_node(num_cpus=1, env_vars={"PYTHONPATH": str(tmp_path)})
     try:
         with pytest.raises(UserError, match=r"cannot train .*msgspec.*: install") as caught:
-            cluster.connected("cpu", "float32", recipe).__enter__()
+            connection.connected("cpu", "float32", recipe).__enter__()
         assert "\n" not in caught.value.message
     finally:
         nodes.remove_node(without)
@@ -257,6 +341,24 @@ def main(study):
     study.complete(study.runs_of(["resnet-8", "plain-8"]))
 main()
 """
+
+
+def alive(process: int) -> bool:
+    """True if a process is there, and no zombie."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def processes_of_session(leader: int) -> list[int]:
+    """The processes of a session: Ray's own are in that of the process that started it."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            if int(path.read_text().rpartition(")")[2].split()[3]) == leader:
+                found.append(int(path.parent.name))
+    return found
 
 
 @pytest.mark.slow
@@ -290,9 +392,10 @@ def test_ctrl_c_stops_the_runs_and_the_ray_that_was_started_for_them(tmp_path: P
     assert driver.returncode == 130, output
     assert output.count("with a checkpoint") == 2
     assert "Traceback" not in output
+    assert "resumes from" not in output
     deadline = time.monotonic() + 60
-    while [pid for pid in workers if Path(f"/proc/{pid}").exists()]:
-        assert time.monotonic() < deadline, "its workers are left"
+    while left := [pid for pid in workers + processes_of_session(driver.pid) if alive(pid)]:
+        assert time.monotonic() < deadline, left
         time.sleep(0.2)
     assert not list(temporary.glob(f"{worker.PREFIX}*"))
     for run in runs:

@@ -434,3 +434,19 @@ def test_time_left_is_told_at_the_pace_so_far_until_this_sitting_has_one(
     checkpoint.save(run, point.content, point.state, point.learner)
     first = next(train(run, recipe, dataset, CPU))
     assert first.seconds_left == pytest.approx(80, abs=5)
+
+
+def test_what_a_run_is_resumed_from_needs_no_device(
+    tmp_path: Path, recipe: Recipe, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command that plans a cluster's runs may be on a machine without their GPUs."""
+
+    def missing() -> str:
+        raise RuntimeError("Found no NVIDIA driver on your system")
+
+    monkeypatch.setattr(torch.cuda, "get_device_name", missing)
+    gpu = Backend("cuda", "float32", compiled=False, threads=1)
+    assert checkpoint.resume_point(Run(tmp_path, "tiny", "resnet-8", 0), recipe, gpu) is None
+    begun = interrupted(Run(tmp_path, "tiny", "resnet-8", 1), recipe, dataset, at=4)
+    with pytest.raises(UserError, match="begun with device cpu, not cuda"):
+        checkpoint.resume_point(begun, recipe, gpu)
