@@ -73,7 +73,7 @@ def beside_local(networks: list[str], device: str) -> None:
         by_ray = opened.enter_context(opened_engine("ray", device, "auto", recipe))
         click.echo(f"{by_ray}: begun in {time.perf_counter() - began:.1f} s")
         _, next_one = bench_engines.seconds_of_an_item(b"")
-        click.echo(f"  news of a run: {1e3 * next_one:.1f} ms")
+        click.echo(f"  news of a run: {1e3 * next_one:.2f} ms")
         for network in ("resnet-20", "resnet-56", "resnet-110"):
             checkpoint = bench_engines.checkpoint_bytes(network, local, root)
             first, next_one = bench_engines.seconds_of_an_item(checkpoint)
