@@ -177,6 +177,7 @@ def be_deterministic(tf32: bool) -> None:
 
 def compile_blocks(network: nn.Module) -> None:
     """Compile each block by itself, so that compile time does not grow with depth."""
+    ignore_missing_cuda()
     torch._dynamo.config.recompile_limit = RECOMPILE_LIMIT
     torch._dynamo.config.accumulated_recompile_limit = RECOMPILE_LIMIT
     torch._dynamo.config.fail_on_recompile_limit_hit = True
@@ -190,11 +191,15 @@ def compilable(network: nn.Module) -> list[nn.Module]:
     return [module for module in network.modules() if isinstance(module, parts)]
 
 
+def ignore_missing_cuda() -> None:
+    """Keep the compiler from warning of CUDA_HOME without a GPU, since nothing here needs it."""
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
+
+
 @cache
 def can_compile() -> bool:
     """Try one compilation: there may be no compiler, or no headers."""
-    # without a GPU it warns of CUDA_HOME, which nothing here needs
-    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
+    ignore_missing_cuda()
     try:
         torch.compile(lambda x: x.relu() + 1, dynamic=False)(torch.randn(64, 64))
     except Exception as error:  # whatever the tool chain may raise
