@@ -12,7 +12,7 @@ from resnet_paper.errors import UserError
 from resnet_paper.networks.build import load_weights
 from resnet_paper.networks.names import canonical, parse
 from resnet_paper.runs.recipe import PAPER
-from resnet_paper.runs.run import Run, finished_runs
+from resnet_paper.runs.run import Run
 
 PUBLISHED = Path(__file__).parent / "published"
 MEAN_IMAGE = Path(__file__).parent / "training" / "cifar10_mean_image.npy"
@@ -55,10 +55,8 @@ def load(
     content = result.weights() if result else None
     if content is None:
         found = [
-            f"{each} ({folder.name})"
-            for folder in sorted(runs.glob("*"))
-            for each in finished_runs(runs, folder.name)
-            if each.run.weights_file.exists()
+            f"{each.parts[-3]} seed {each.parts[-2].removeprefix('seed-')} ({each.parts[-4]})"
+            for each in sorted(runs.glob("*/*/seed-*/weights.pt"))
         ]
         raise UserError(
             f"{runs} has no weights of {run} by the settings {settings!r}; those that it has: "

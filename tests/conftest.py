@@ -32,6 +32,7 @@ ENVIRONMENT = {
     "device_name": "a CPU",
     "torch": "2.14.1",
     "numpy": "2.4.6",
+    "pillow": "12.0.0",
     "concurrent": 1,
 }
 

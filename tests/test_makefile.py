@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from resnet_paper.study.options import MAKE_VARIABLES
+
 ROOT = Path(__file__).parents[1]
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
@@ -90,3 +92,12 @@ def test_targets_named_together_are_one_command() -> None:
     commands = [line for line in lines if "experiments/" in line]
     assert len(commands) == 1
     assert commands[0].endswith('reproduce.py table6 fig6 claims --plain-depths "20"')
+
+
+def test_messages_name_the_variables_that_make_has() -> None:
+    """KILLS is of a command of the tests alone."""
+    used = re.findall(
+        r"^(?:WHERE|HOW|STUDY|USES_\w+) +:= (.*)$", (ROOT / "Makefile").read_text(), re.M
+    )
+    names = {name for line in used for name in line.split() if not name.startswith("$")}
+    assert names - {"KILLS"} == MAKE_VARIABLES

@@ -52,7 +52,7 @@ def legend_of_errors(recipe: Recipe, test: str, several: bool, with_paper: bool)
         entries.append(
             Line2D([], [], color=grey, lw=1.2, label="paper: test error (read off its figure)")
         )
-        train = "paper: training error (not said of which images)"
+        train = "paper: training error (images not stated)"
         entries.append(Line2D([], [], color=grey, lw=0.7, ls=DASHED, label=train))
     return entries + legend_of_frame(recipe, several)
 

@@ -52,7 +52,7 @@ def throughput(engine: Engine, network: str, root: Path) -> Throughput:
     """
     engine.take(data.load(RECIPE, Path()))
     (cost,) = engine.costs([(network, engine.backend)])
-    at_once, _ = engine.reserve(MOST, int(MEMORY_MARGIN * cost.memory), 0)
+    at_once, _ = engine.runs_at_once(MOST, int(MEMORY_MARGIN * cost.memory), 0)
     rows: dict[Run, list[Measurement]] = {
         Run(root, "bench", network, seed): [] for seed in range(at_once)
     }

@@ -33,7 +33,7 @@ from resnet_paper.training.data import Dataset
 from resnet_paper.training.loop import Progress, Steps
 
 WAIT = 1.0  # seconds of a round over all runs in which none has news
-PATIENCE = 30.0  # seconds until a cluster that does not answer is said to be busy
+PATIENCE = 30.0  # seconds without an answer until a cluster is said to be busy
 FAREWELL = 10.0  # seconds for cancelled tasks to remove their directories
 MOST_DEATHS = 3  # of a run's tasks, without a checkpoint between them
 
@@ -47,6 +47,7 @@ class Cluster:
         """folder: where tasks have their directories; None: where a node has temporary ones."""
         self.recipe, self.folder = recipe, folder
         self.memory, self.on_each_gpu = 0, 1
+        self.asked = device, precision
         self.cancelled: list[ray.ObjectRef[Any]] = []
         gpus = [node for node in nodes() if node["Resources"].get("GPU", 0) >= 1]
         cpus = [node for node in nodes() if node["Resources"].get("CPU")]
@@ -57,7 +58,8 @@ class Cluster:
         self.backend, self.gpu_memory = self.survey(device, precision)
         if self.on_gpus and self.backend.device == "cpu":  # GPUs that PyTorch cannot use
             self.on_gpus, self.nodes = False, cpus
-            self.backend, _ = self.survey("cpu", precision)
+            self.asked = "cpu", precision
+            self.backend, _ = self.survey(*self.asked)
 
     def survey(self, device: str, precision: str) -> tuple[Backend, int]:
         """How all nodes compute, and the bytes of memory of a GPU; UserError if they differ."""
@@ -72,15 +74,14 @@ class Cluster:
             .remote(device, precision, self.recipe.iterations)
             for node in self.nodes
         ]
-        _, waiting = ray.wait(answers, num_returns=len(answers), timeout=PATIENCE)
-        if waiting:
-            say(f"{len(waiting)} nodes of the Ray cluster do not answer yet: busy with other work?")
+        if answers:
+            say_if_busy(answers)
         found: dict[Backend, int] = {}
         for node, answer in zip(self.nodes, answers, strict=True):
             try:
                 backend, memory = ray.get(answer)
             except RayError as error:
-                raise_own_failure(error)
+                reraise_mistake(error)
                 raise UserError(
                     f"node {node['NodeManagerHostname']} of the Ray cluster cannot train "
                     f"({in_one_line(error)}): install this package's dependencies there"
@@ -107,22 +108,30 @@ class Cluster:
             )
             for name, own in networks
         ]
+        say_if_busy(tasks)
         try:
             yield from map(ray.get, tasks)
         except RayError as error:
-            raise_own_failure(error)
+            reraise_mistake(error)
             raise UserError(
                 f"the networks could not be timed on the Ray cluster ({in_one_line(error)}): run "
                 "the same command again"
             ) from error
 
     def cores(self, threads: int) -> int:
-        """The cores of a task with some threads: not more than a node has, and none on GPUs."""
+        """The cores that a task with some threads holds: at most a living node's; none on GPUs."""
         if self.on_gpus:
             return 0
-        return min(threads, max(int(node["Resources"]["CPU"]) for node in self.nodes))
+        with_memory = [
+            node["Resources"]
+            for node in nodes()
+            if node["Resources"].get("memory", 0) >= self.memory
+        ]
+        return max(
+            1, min(threads, int(max((each.get("CPU", 0) for each in with_memory), default=1)))
+        )
 
-    def reserve(self, runs: int, memory: int, concurrent: int) -> tuple[int, int]:
+    def runs_at_once(self, runs: int, memory: int, concurrent: int) -> tuple[int, int]:
         """As many as there are cores, or shares of GPUs, if each has the memory that it needs.
 
         On GPUs, concurrent is the number on each.
@@ -174,7 +183,9 @@ class Cluster:
                 try:
                     yield from self.attempt(run, lock, iteration, threads, at_once)
                 except (RayError, ValueError) as error:  # of its worker, its node or the network
-                    raise_own_failure(error)
+                    reraise_mistake(error)
+                    if is_unexpected(error):
+                        say(str(error))  # with the traceback of the task
                     death = f"{type(error).__name__} ({in_one_line(error)})"
 
     def attempt(self, run: Run, lock: int, iteration: int, threads: int, at_once: int) -> Steps:
@@ -195,6 +206,7 @@ class Cluster:
             self.on_each_gpu,
             worker.files_of(run),
             self.folder,
+            self.asked,
         )
         progress = Progress(iteration, 0.0, math.inf)
         try:
@@ -241,13 +253,23 @@ def keep(run: Run, files: dict[str, bytes]) -> None:
         run.checkpoint_file.unlink(missing_ok=True)
 
 
-def raise_own_failure(error: Exception) -> None:
-    """Raise what a task failed by if that is the user's to fix; all else counts as its death."""
+def reraise_mistake(error: Exception) -> None:
+    """Re-raise what made a task fail if the user can fix it; all else counts as its death."""
     cause = getattr(error, "cause", None)
     if isinstance(cause, (UserError, torch.OutOfMemoryError)):
         raise cause from None
-    if isinstance(error, RayTaskError) and not isinstance(cause, worker.NodeError):
-        say(str(error))  # with the traceback of the task
+
+
+def is_unexpected(error: Exception) -> bool:
+    """True if a task failed by an error of the program, rather than that its process died."""
+    return isinstance(error, RayTaskError) and not isinstance(error.cause, worker.NodeError)
+
+
+def say_if_busy(tasks: Sequence[ray.ObjectRef[Any]]) -> None:
+    """Wait until one of some tasks has ended; say so if that takes long."""
+    ready, _ = ray.wait(list(tasks), timeout=PATIENCE)
+    if not ready:
+        say("waiting for the Ray cluster, whose cores may be busy with other work")
 
 
 def in_one_line(error: Exception) -> str:

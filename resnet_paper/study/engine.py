@@ -38,7 +38,7 @@ class Engine(Protocol):
     def costs(self, networks: Sequence[tuple[str, Backend]]) -> Iterator[Cost]:
         """The cost of each of some networks."""
 
-    def reserve(self, runs: int, memory: int, concurrent: int) -> tuple[int, int]:
+    def runs_at_once(self, runs: int, memory: int, concurrent: int) -> tuple[int, int]:
         """How many of some runs it will train at once, and on how many devices of their own.
 
         memory: bytes of each; concurrent: how many the user wants, 0: as many as is good.
@@ -63,7 +63,7 @@ class Local:
         for network, backend in networks:
             yield measure_cost(network, self.recipe, self.dataset, backend)
 
-    def reserve(self, runs: int, memory: int, concurrent: int) -> tuple[int, int]:
+    def runs_at_once(self, runs: int, memory: int, concurrent: int) -> tuple[int, int]:
         if self.backend.device == "cuda":
             reserved_memory()  # frees that of the networks that were timed
         return min(concurrent or self.backend.capacity(memory), runs), 1

@@ -21,6 +21,11 @@ from resnet_paper.study.tracking import TRACKERS
 DEVICES = ("auto", "cpu", "cuda")
 ENGINES = ("local", "ray")
 PRECISIONS = ("auto", "bfloat16", "tf32", "float32")
+MAKE_VARIABLES = {
+    *("SETTINGS", "RUNS", "DATA_DIR", "DEVICE", "PRECISION", "ENGINE", "TRACK", "YES", "SEEDS"),
+    *("CONCURRENT", "DEPTHS", "PLAIN_DEPTHS", "NETWORK", "SEED", "DEPTH", "WEIGHTS"),
+    "NORMALISATION",
+}
 ALIASES = {"gpu": "cuda", "bf16": "bfloat16", "fp32": "float32"}
 
 
@@ -38,7 +43,8 @@ def of_make(message: str) -> str:
     """A message of click's in which '--data-dir' reads DATA_DIR (--data-dir)."""
 
     def both(option: re.Match[str]) -> str:
-        return f"{option[1].upper().replace('-', '_')} (--{option[1]})"
+        variable = option[1].upper().replace("-", "_")
+        return f"{variable} (--{option[1]})" if variable in MAKE_VARIABLES else option[0]
 
     return re.sub(r"'--([a-z-]+)'", both, message)
 

@@ -55,7 +55,7 @@ class Plan:
             begun = f", from iteration {done:,}" if done else ""
             click.echo(f"  {describe(run, recipe)}: about {duration(seconds[run])}{begun}")
         memory = int(MEMORY_MARGIN * max(cost.memory for cost in costs.values()))
-        at_once, devices = engine.reserve(len(runs), memory, concurrent)
+        at_once, devices = engine.runs_at_once(len(runs), memory, concurrent)
         if devices > 1:  # the longest first, so that none of them is left for the end
             runs = sorted(runs, key=lambda run: -seconds[run])
         plan = cls({run: seconds[run] for run in runs}, at_once, devices)

@@ -61,17 +61,21 @@ def train(
     concurrent: int,
     files: dict[str, bytes],
     folder: str | None = None,
+    asked: tuple[str, str] | None = None,
 ) -> Iterator[News]:
     """Train a run from its files to its end, and send them as they change.
 
-    folder: where its directory is made, None: where temporary ones are.
+    folder: where its directory is made, None: where temporary ones are. asked: the device and the
+    precision by which this node has to choose the same backend, None: any. Raises NodeError where
+    another node may succeed.
     """
     process = this_process()
     with (
         failures_of_this_node(process),
         tempfile.TemporaryDirectory(prefix=PREFIX, dir=folder, ignore_cleanup_errors=True) as root,
     ):
-        require_backend(backend, recipe.iterations)
+        if asked:
+            require_backend(backend, *asked, recipe.iterations)
         run = replace(run, root=Path(root))
         for name, content in files.items():
             write(run.directory / name, content)
@@ -90,21 +94,21 @@ class NodeError(Exception):
 
 @contextmanager
 def failures_of_this_node(process: str) -> Iterator[None]:
-    """Context manager: NodeError in place of a UserError about this node's disk."""
+    """Context manager: NodeError in place of an error of this node's disk."""
     try:
         yield
-    except UserError as error:
-        if isinstance(error.__cause__, OSError):
-            raise NodeError(f"{process}: {error.message}") from error
+    except (UserError, OSError) as error:
+        if isinstance(error, OSError) or isinstance(error.__cause__, OSError):
+            raise NodeError(f"{process}: {error}") from error
         raise
 
 
-def require_backend(backend: Backend, iterations: int) -> None:
+def require_backend(backend: Backend, device: str, precision: str, iterations: int) -> None:
     """NodeError unless this node, which may have joined late, computes as the others do."""
     try:
-        here, _ = survey(backend.device, backend.precision, iterations)
+        here, _ = survey(device, precision, iterations)
     except UserError as error:
-        raise NodeError(f"{this_process()}: {error.message}") from error
+        raise NodeError(f"{this_process()}: {error}") from error
     if here != replace(backend, threads=here.threads):
         raise NodeError(f"{this_process()} computes on {here}, not on {backend}")
 

@@ -32,7 +32,7 @@ RECOMPILE_LIMIT = 256
 
 
 class Method(TypedDict):
-    """What of a backend decides a run's numbers, but for their last bits."""
+    """The part of a backend that decides a run's numbers, apart from their last bits."""
 
     device: str
     precision: str
@@ -111,7 +111,7 @@ class Backend:
         return max(1, min(MOST_CONCURRENT, free // max(memory, 1)))
 
     def method(self, network: nn.Module) -> Method:
-        """How a network is computed, wherever."""
+        """How a network is computed."""
         compiled = self.compiled and bool(compilable(network))
         return {"device": self.device, "precision": self.precision, "compiled": compiled}
 
@@ -192,7 +192,7 @@ def compilable(network: nn.Module) -> list[nn.Module]:
 
 
 def ignore_missing_cuda() -> None:
-    """Keep the compiler from warning of CUDA_HOME without a GPU, since nothing here needs it."""
+    """Keep the compiler from warning about CUDA_HOME without a GPU: nothing here needs it."""
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
 
 

@@ -182,6 +182,7 @@ def resumed(run: Run, checkpoint: Checkpoint, now: JSON) -> JSON:
     sittings: list[Record | Resumption] = [record, *record.resumed]
     warn_of_another_environment(
         run,
+        record.recipe.dataset,
         [sitting.environment for sitting in sittings],
         msgspec.convert(now["computed"], Environment),
     )
@@ -189,9 +190,12 @@ def resumed(run: Run, checkpoint: Checkpoint, now: JSON) -> JSON:
     return {**checkpoint.content, "resumed": [*checkpoint.content["resumed"], entry]}
 
 
-def warn_of_another_environment(run: Run, before: list[Environment], now: Environment) -> None:
+def warn_of_another_environment(
+    run: Run, dataset: str, before: list[Environment], now: Environment
+) -> None:
     """Say that a run is resumed where its bits may come out differently; run.json says so too."""
-    for key in ("torch", "numpy", "pillow", "device_name"):
+    decoder = ["pillow"] if dataset == "imagenette" else []
+    for key in ["torch", "numpy", *decoder, "device_name"]:
         known = [value for each in before if (value := getattr(each, key)) is not None]
         if known and known[0] != getattr(now, key):
             click.echo(

@@ -1,10 +1,10 @@
 """Runs by Ray are those of the local engine: the same files, bit for bit, and the same errors."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -36,6 +36,7 @@ def engine_of(**fields: Any) -> Any:
     """A Cluster without a Ray."""
     engine = object.__new__(cluster.Cluster)
     vars(engine).update(backend=CPU, dataset=None, memory=0, on_gpus=False, on_each_gpu=1)
+    vars(engine).update(asked=("auto", "auto"), folder=None)
     vars(engine).update(fields)
     return engine
 
@@ -119,12 +120,12 @@ def test_a_run_is_given_up_when_its_tasks_die_without_a_checkpoint_between(
 def test_on_cpus_cores_and_memory_limit_the_runs_at_once(
     nodes: list[Any], memory: int, concurrent: int, expected: tuple[int, int]
 ) -> None:
-    assert engine_of(nodes=nodes).reserve(20, memory, concurrent) == expected
+    assert engine_of(nodes=nodes).runs_at_once(20, memory, concurrent) == expected
 
 
 def test_a_run_that_fits_no_node_is_one_line() -> None:
     with pytest.raises(UserError, match=r"a run needs 2\.7 GB of memory, and no node"):
-        engine_of(nodes=[node(CPU=4, memory=2 * GB)]).reserve(20, 27 * GB // 10, 0)
+        engine_of(nodes=[node(CPU=4, memory=2 * GB)]).runs_at_once(20, 27 * GB // 10, 0)
 
 
 @pytest.mark.parametrize(
@@ -142,14 +143,23 @@ def test_on_gpus_each_takes_a_share_of_the_runs(
     runs: int, memory: int, concurrent: int, expected: tuple[int, int], on_each: int
 ) -> None:
     engine = engine_of(nodes=[node(GPU=4), node(GPU=4)], on_gpus=True, gpu_memory=80 * GB)
-    assert engine.reserve(runs, memory, concurrent) == expected
+    assert engine.runs_at_once(runs, memory, concurrent) == expected
     assert engine.on_each_gpu == on_each
 
 
-@pytest.mark.parametrize("threads", [1, 3, 8])
-def test_a_run_begun_with_more_threads_holds_as_many_cores(threads: int) -> None:
-    assert engine_of(nodes=[node(CPU=4), node(CPU=2)]).cores(threads) == min(threads, 4)
-    assert engine_of(nodes=[node(GPU=1)], on_gpus=True).cores(threads) == 0
+def test_a_run_begun_with_more_threads_holds_as_many_cores_as_a_living_node_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    there = [
+        {**node(CPU=4.0, memory=9 * GB), "Alive": True},
+        {**node(CPU=8.0, memory=2 * GB), "Alive": True},
+        {**node(CPU=16.0, memory=9 * GB), "Alive": False},
+    ]
+    monkeypatch.setattr(ray, "nodes", lambda: there)
+    engine = engine_of(memory=5 * GB)
+    assert [engine.cores(threads) for threads in (1, 3, 16)] == [1, 3, 4]
+    assert engine_of(memory=99 * GB).cores(3) == 1
+    assert engine_of(on_gpus=True).cores(3) == 0
 
 
 def test_gpus_that_pytorch_cannot_use_leave_the_cores(
@@ -157,10 +167,16 @@ def test_gpus_that_pytorch_cannot_use_leave_the_cores(
 ) -> None:
     mixed = [{**node(GPU=1.0, CPU=64.0), "Alive": True}, {**node(CPU=8.0), "Alive": True}]
     monkeypatch.setattr(ray, "nodes", lambda: mixed)
-    monkeypatch.setattr(cluster.Cluster, "survey", lambda *_: (CPU, 0))
+    surveyed = []
+
+    def survey(engine: Any, device: str, precision: str) -> Any:
+        surveyed.append((device, precision, len(engine.nodes)))
+        return CPU, 0
+
+    monkeypatch.setattr(cluster.Cluster, "survey", survey)
     engine = cluster.Cluster("auto", "float32", recipe)
     assert not engine.on_gpus
-    assert engine.nodes == mixed
+    assert surveyed == [("auto", "float32", 1), ("cpu", "float32", 2)]
     monkeypatch.setattr(ray, "nodes", lambda: mixed[1:])
     with pytest.raises(UserError, match="the Ray cluster has no GPU"):
         cluster.Cluster("cuda", "float32", recipe)
@@ -170,8 +186,13 @@ def test_a_node_that_cannot_train_a_run_counts_as_dead(
     tmp_path: Path, recipe: Recipe, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = Run(tmp_path, "small", "resnet-8", 0)
+    other = replace(CPU, compiled=True)
     with pytest.raises(worker.NodeError, match=r"computes on .*, not on .*, compiled"):
-        next(worker.train(run, recipe, dataset, replace(CPU, compiled=True), 1, {}))
+        next(worker.train(run, recipe, dataset, other, 1, {}, None, ("cpu", "float32")))
+    monkeypatch.setattr(worker.backends, "has_bfloat16", lambda _: False)
+    fast = replace(CPU, precision="bfloat16")
+    with pytest.raises(worker.NodeError, match=r"computes on .* in float32, not on .* bfloat16"):
+        next(worker.train(run, recipe, dataset, fast, 1, {}, None, ("auto", "auto")))
 
     def full(*_: object) -> None:
         raise UserError("cannot write: make room") from OSError(28, "No space left on device")
@@ -179,19 +200,43 @@ def test_a_node_that_cannot_train_a_run_counts_as_dead(
     monkeypatch.setattr(worker.loop, "train", full)
     with pytest.raises(worker.NodeError, match=r"process \d+ on .*: cannot write: make room"):
         next(worker.train(run, recipe, dataset, CPU, 1, {}))
+    with pytest.raises(worker.NodeError, match="No such file or directory"):
+        next(worker.train(run, recipe, dataset, CPU, 1, {}, str(tmp_path / "missing")))
+
+
+def task_error(cause: Exception) -> Exception:
+    return cluster.RayTaskError("train", "its traceback", cause)
 
 
 def test_what_the_user_can_fix_is_raised_and_all_else_is_a_death() -> None:
-    def of(cause: Exception) -> Exception:
-        return cluster.RayTaskError("train", "the traceback", cause)
-
     with pytest.raises(UserError, match="damaged"):
-        cluster.raise_own_failure(of(UserError("damaged")))
+        cluster.reraise_mistake(task_error(UserError("damaged")))
     with pytest.raises(torch.OutOfMemoryError):
-        cluster.raise_own_failure(of(torch.OutOfMemoryError()))
+        cluster.reraise_mistake(task_error(torch.OutOfMemoryError()))
     for cause in (KeyError("bug"), worker.NodeError("disk"), cluster.RayError("argument")):
-        cluster.raise_own_failure(of(cause))
-    cluster.raise_own_failure(cluster.RayError("a node died"))
+        cluster.reraise_mistake(task_error(cause))
+    cluster.reraise_mistake(cluster.RayError("a node died"))
+
+
+@pytest.mark.parametrize(
+    ("error", "traceback"),
+    [(task_error(KeyError("bug")), True), (task_error(worker.NodeError("disk")), False)],
+)
+def test_an_unexpected_error_is_printed_with_its_traceback(
+    tmp_path: Path,
+    recipe: Recipe,
+    capsys: pytest.CaptureFixture[str],
+    error: Exception,
+    traceback: bool,
+) -> None:
+    def attempt(*_: object) -> Iterator[None]:
+        yield
+        raise error
+
+    engine = engine_of(recipe=recipe, attempt=attempt)
+    with pytest.raises(UserError, match="its task died 3 times"):
+        list(engine.train(Run(tmp_path, "small", "resnet-8", 0), 1))
+    assert ("its traceback\n" in capsys.readouterr().out) == traceback
 
 
 def test_a_ray_client_address_is_refused_in_words(
@@ -280,26 +325,22 @@ def test_a_run_that_is_left_stops_on_its_node(
     tmp_path: Path, recipe: Recipe, dataset: Dataset
 ) -> None:
     """Ray stays; the task's process and directory go."""
-    temporary = Path(tempfile.gettempdir())
-    before = {*temporary.glob(f"{worker.PREFIX}*")}
     run = Run(tmp_path, "small", "resnet-8", 0)
     with connection.connected("cpu", "float32", replaced(recipe, iterations=10**6)) as engine:
         engine.take(dataset)
-        ours = {*temporary.glob(f"{worker.PREFIX}*")}
         steps = engine.train(run, 1)
+        deadline = time.monotonic() + 300
         while "for process" not in (run.holder or ""):
+            assert time.monotonic() < deadline
             next(steps)
         process = int((run.holder or "").split()[1])
-        assert {*temporary.glob(f"{worker.PREFIX}*")} - ours
+        (directory,) = [Path(root) for root in directories_of(process)]
         steps.close()
-        engine.close()
-        assert not {*temporary.glob(f"{worker.PREFIX}*")} - ours
-        deadline = time.monotonic() + 60
-        while Path(f"/proc/{process}").exists():
+        while alive(process):
             assert time.monotonic() < deadline
             time.sleep(0.2)
         assert ray.is_initialized()
-    assert {*temporary.glob(f"{worker.PREFIX}*")} <= before
+    assert not directory.exists()
 
 
 @pytest.mark.slow
@@ -315,7 +356,7 @@ def test_another_version_of_ray_is_one_line(
 
 @pytest.mark.slow
 def test_a_node_without_the_dependencies_is_one_line(
-    tmp_path: Path, recipe: Recipe, nodes: Any
+    tmp_path: Path, recipe: Recipe, nodes: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "msgspec.py").write_text("raise ModuleNotFoundError(\"No module named 'msgspec'\")")
     without = nodes.add_node(num_cpus=1, env_vars={"PYTHONPATH": str(tmp_path)})
@@ -323,6 +364,7 @@ def test_a_node_without_the_dependencies_is_one_line(
         with pytest.raises(UserError, match=r"cannot train .*msgspec.*: install") as caught:
             connection.connected("cpu", "float32", recipe).__enter__()
         assert "\n" not in caught.value.message
+        assert "Traceback" not in capsys.readouterr().out
     finally:
         nodes.remove_node(without)
 
@@ -341,6 +383,12 @@ def main(study):
     study.complete(study.runs_of(["resnet-8", "plain-8"]))
 main()
 """
+
+
+def directories_of(process: int) -> set[str]:
+    """The temporary directories of tasks in which a process has a file open."""
+    opened = map(os.readlink, Path(f"/proc/{process}/fd").iterdir())
+    return {found[0] for path in opened if (found := re.match(rf".*/{worker.PREFIX}[^/]+", path))}
 
 
 def alive(process: int) -> bool:

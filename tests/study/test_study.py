@@ -146,7 +146,7 @@ def test_the_plan_counts_what_is_left_with_the_threads_of_the_run(
     plan = Plan.of(runs, points, recipe, engine, 0)
     assert list(plan.seconds.items()) == [(runs[0], 3 * 1_000.0), (runs[1], 12 * 3_000.0)]
     assert "from iteration 9" in capsys.readouterr().out
-    monkeypatch.setattr(engine, "reserve", lambda *_: (2, 2))
+    monkeypatch.setattr(engine, "runs_at_once", lambda *_: (2, 2))
     plan = Plan.of(runs, points, recipe, engine, 0)
     assert list(plan.seconds) == [runs[1], runs[0]], "on many devices the longest begins first"
     assert plan.forecast == 12 * 3_000.0

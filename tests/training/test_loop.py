@@ -315,10 +315,16 @@ def test_another_version_is_said_where_it_was_recorded(
 ) -> None:
     run = Run(tmp_path, "tiny", "resnet-8", 0)
     now = msgspec.convert(ENVIRONMENT, Environment)
-    warn_of_another_environment(run, [replace(now, numpy=None)], now)
-    assert capsys.readouterr().err == ""
-    warn_of_another_environment(run, [replace(now, numpy=None), replace(now, numpy="2.3.0")], now)
-    assert "was begun with numpy 2.3.0 and resumes with 2.4.6" in capsys.readouterr().err
+    older = [replace(now, numpy=None), replace(now, numpy="2.3.0", pillow="11.0.0")]
+    for dataset, before, said in (
+        ("cifar10", older[:1], []),
+        ("cifar10", older, ["numpy 2.3.0 and resumes with 2.4.6"]),
+        ("imagenette", older, ["numpy 2.3.0", "pillow 11.0.0 and resumes with 12.0.0"]),
+    ):
+        warn_of_another_environment(run, dataset, before, now)
+        lines = capsys.readouterr().err.splitlines()
+        assert len(lines) == len(said)
+        assert all(words in line for words, line in zip(said, lines, strict=True))
 
 
 def test_a_network_without_bn_is_trained_and_resumed(
