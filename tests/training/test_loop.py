@@ -315,7 +315,7 @@ def test_another_version_is_said_where_it_was_recorded(
 ) -> None:
     run = Run(tmp_path, "tiny", "resnet-8", 0)
     now = msgspec.convert(ENVIRONMENT, Environment)
-    older = [replace(now, numpy=None), replace(now, numpy="2.3.0", pillow="11.0.0")]
+    older = [replace(now, numpy=None, pillow=None), replace(now, numpy="2.3.0", pillow="11.0.0")]
     for dataset, before, said in (
         ("cifar10", older[:1], []),
         ("cifar10", older, ["numpy 2.3.0 and resumes with 2.4.6"]),
