@@ -158,7 +158,7 @@ $(BIN)/mypy
 endef
 
 test: .venv/test  ## the tests, then format, lint and types
-	$(BIN)/python -m pytest --numprocesses auto -rs
+	$(BIN)/python -m pytest --numprocesses auto -rfEs
 	$(LINT)
 
 faults: .venv/test  ## kill a training KILLS times, two processes at once: is anything lost?

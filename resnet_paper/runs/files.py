@@ -50,7 +50,7 @@ def write(path: Path, content: bytes) -> str:
 
 def require_writable(folder: Path) -> None:
     """UserError if nothing can be written to a folder, or above it as far as it is missing."""
-    existing = next(each for each in (folder, *folder.parents) if each.exists())
+    existing = next(each for each in (folder, *folder.parents) if os.path.lexists(each))
     probe = existing / f"probe.{os.getpid()}{TEMPORARY}"
     with writing(folder):
         probe.touch()

@@ -27,7 +27,7 @@ class Paced:
     def costs(self, networks: Any) -> Iterator[Cost]:
         yield Cost(0.25, 10**9)
 
-    def at_once(self, runs: int, memory: int, concurrent: int) -> tuple[int, int]:
+    def runs_at_once(self, runs: int, memory: int, concurrent: int) -> tuple[int, int]:
         return 2, 2
 
     def train(self, run: Any, at_once: int) -> Any:
