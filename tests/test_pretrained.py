@@ -87,4 +87,5 @@ def test_published_weights_have_the_errors_that_their_runs_state() -> None:
         error = evaluate(network, images, lambda pixels: pixels / 255)[1]
         assert record.published is not None
         assert error == pytest.approx(record.published.test_error, abs=0.02), result
-        assert error == pytest.approx(record.test_error, abs=0.1), result  # there in bfloat16
+        # The run tested itself in bfloat16, where more errors also mean more undecided images.
+        assert error == pytest.approx(record.test_error, abs=0.1, rel=0.01), result
