@@ -130,6 +130,7 @@ def precise_bn(results: Iterable[Result], network: str, recipe: Recipe) -> Figur
         axes.set(title=f"{names.title(network)}: test error", ylabel="error (%)")
         labels = []
         if has_paper_length(recipe):
+            axes.set_ylim(bottom=5)  # training errors are lower, but not drawn here
             labels += draw_paper(axes, network, pale("black"), training=False)
         for name, (error, shade) in looks.items():
             draw_mean(axes, table, error, recipe, shade, lw=1.4)

@@ -30,14 +30,15 @@ def has_paper_length(recipe: Recipe) -> bool:
 def conditions(recipe: Recipe) -> str:
     """A figure's title: how a recipe differs from the paper's, "" if it does not.
 
-    For example "2,000 synthetic images, 96 iterations".
+    For example "2,000 synthetic images, 96 iterations", "8,000 iterations (paper: 64,000)".
     """
     images = DATA_SETS[recipe.dataset].images
     words = []
     if images != "images" or recipe.train_images != PAPER.train_images:
         words.append(f"{recipe.train_images:,} {images}")
     if not has_paper_length(recipe):
-        words.append(f"{recipe.iterations:,} iterations")
+        papers = f" (paper: {PAPER.iterations:,})" if images == "images" else ""
+        words.append(f"{recipe.iterations:,} iterations{papers}")
     return ", ".join(words)
 
 

@@ -96,7 +96,7 @@ def test_a_title_says_how_the_training_differs_from_the_papers() -> None:
     assert conditions(PAPER) == ""
     assert conditions(SETTINGS["demo"]) == "2,000 synthetic images, 96 iterations"
     assert conditions(SETTINGS["paper-45k"]) == "45,000 images"
-    assert conditions(OVERNIGHT) == "8,000 iterations"
+    assert conditions(OVERNIGHT) == "8,000 iterations (paper: 64,000)"
     assert "synthetic images" in conditions(replace(PAPER, dataset="synthetic"))
     assert conditions(SETTINGS["imagenette"]) == "9,469 Imagenette images, 1,480 iterations"
 
