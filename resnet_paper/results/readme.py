@@ -33,8 +33,8 @@ RESULTS_NOTE = (
     "others: over public reproductions, their number in parentheses."
 )
 ZOO_NOTE = (
-    "Test error (%) of the weights in the file, computed in float32; it may differ by a few "
-    "hundredths from the run's own error."
+    "Test error (%) of the weights in the file, computed in float32; it differs slightly from the "
+    "error of a run in bfloat16."
 )
 
 
