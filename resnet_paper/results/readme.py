@@ -14,6 +14,7 @@ from resnet_paper.networks import names
 from resnet_paper.paper import facts
 from resnet_paper.paper.reproductions import REPRODUCTIONS
 from resnet_paper.results.formats import (
+    DASH,
     format_best,
     format_diverged,
     format_mean,
@@ -33,8 +34,8 @@ RESULTS_NOTE = (
     "others: over public reproductions, their number in parentheses."
 )
 ZOO_NOTE = (
-    "Test error (%) of the weights in the file, computed in float32; it differs slightly from the "
-    "error of a run in bfloat16."
+    "Test error (%) of the linked weights, by the settings that they were trained by; computed in "
+    "float32, it differs slightly from the error of a run in bfloat16."
 )
 
 
@@ -98,31 +99,26 @@ def errors_of_others(network: str) -> list[float]:
 
 
 def zoo(runs: Iterable[Result]) -> Table:
-    """The published weights, by settings, kind and depth: what they are of, and their errors."""
-    rows, text = [], []
+    """The published weights: a row a network, their errors by settings, linked to their files."""
+    rows: list[tuple[str, str, int, float, str]] = []
+    text: dict[str, dict[str, str]] = {}
     for result in sorted(runs, key=place_in_zoo):
         record = result.record
         if record.published is None:
             continue
         error = record.published.test_error
-        file = PUBLISHED / result.run.weights_file.relative_to(result.run.root)
-        rows.append((result.network, record.settings, record.parameters, error, str(file)))
-        text.append(
-            {
-                "network": names.title(result.network),
-                "settings": record.settings,
-                "parameters": f"{record.parameters:,}",
-                "test error (%)": f"{error:.2f}",
-                "weights": f"[{file.name}]({file.as_posix()})",
-            }
-        )
+        file = (PUBLISHED / result.run.weights_file.relative_to(result.run.root)).as_posix()
+        rows.append((result.network, record.settings, record.parameters, error, file))
+        row = {"network": names.title(result.network), "parameters": f"{record.parameters:,}"}
+        row |= dict.fromkeys(SETTINGS, DASH)
+        text.setdefault(result.network, row)[record.settings] = f"[{error:.2f}]({file})"
     columns = ["network", "settings", "parameters", "test_error", "file"]
-    words = ["network", "settings", "parameters", "test error (%)", "weights"]
+    words = ["network", "parameters", *SETTINGS]
     numbers = pd.DataFrame(rows, columns=columns)
-    return Table("zoo", numbers, pd.DataFrame(text, columns=words), ZOO_NOTE)
+    return Table("zoo", numbers, pd.DataFrame(text.values(), columns=words), ZOO_NOTE)
 
 
-def place_in_zoo(result: Result) -> tuple[int, bool, int]:
-    """A sort key: full-length runs first, residual nets before plain ones, by depth."""
+def place_in_zoo(result: Result) -> tuple[bool, int]:
+    """A sort key: residual nets before plain ones, by depth."""
     name = names.parse(result.network)
-    return SETTINGS.index(result.record.settings), name.kind == "plain", name.depth
+    return name.kind == "plain", name.depth

@@ -79,14 +79,18 @@ def test_the_zoo_has_the_weights_of_both_settings(record_run: RecordRun) -> None
         record_run("plain-20", **published),
     ]
     table = lines(readme.zoo(runs).markdown())
-    weights = "experiments/runs/paper/resnet-20/seed-0/weights.pt"
-    assert table[0] == "| network | settings | parameters | test error (%) | weights |"
-    assert table[2] == f"| ResNet-20 | paper | 269,722 | 8.46 | [weights.pt]({weights}) |"
-    assert [[cell.strip() for cell in line.split("|")[1:3]] for line in table[2:]] == [
-        ["ResNet-20", "paper"],
-        ["ResNet-110", "paper"],
-        ["plain-20", "paper"],
-        ["plain-20", "overnight"],
+    file = "experiments/runs/{}/{}/seed-0/weights.pt"
+    assert [[cell.strip() for cell in line.split("|")[1:-1]] for line in table] == [
+        ["network", "parameters", "paper", "overnight"],
+        ["---"] * 4,
+        ["ResNet-20", "269,722", f"[8.46]({file.format('paper', 'resnet-20')})", "–"],
+        ["ResNet-110", "269,722", f"[8.46]({file.format('paper', 'resnet-110')})", "–"],
+        [
+            "plain-20",
+            "269,722",
+            f"[8.46]({file.format('paper', 'plain-20')})",
+            f"[8.46]({file.format('overnight', 'plain-20')})",
+        ],
     ]
 
 
