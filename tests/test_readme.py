@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from resnet_paper.results import readme
+from resnet_paper.runs.recipe import SETTINGS
 from resnet_paper.runs.run import Result, finished_runs
 
 ROOT = Path(__file__).parents[1]
@@ -21,9 +22,10 @@ PAGES = [
 
 
 def published() -> list[Result]:
+    """The runs under experiments/runs but those of make demo and of tiny settings, as in git."""
     root = ROOT / readme.PUBLISHED
-    folders = sorted(folder.name for folder in root.iterdir() if folder.is_dir())
-    return [result for settings in folders for result in finished_runs(root, settings)]
+    settings = [name for name in SETTINGS if not name.startswith(("demo", "tiny"))]
+    return [result for name in settings for result in finished_runs(root, name)]
 
 
 def anchor(heading: str) -> str:
