@@ -26,7 +26,8 @@ from resnet_paper.results.tables import Table
 from resnet_paper.runs.run import Result, finished_runs
 
 PUBLISHED = Path("experiments/runs")  # from the README
-SETTINGS = ("paper", "overnight")  # of the runs that the README shows
+# The settings of the runs that the README shows, and what it calls them.
+SETTINGS = {"paper": "full length (`paper`)", "overnight": "an eighth (`overnight`)"}
 
 RESULTS_NOTE = (
     "Test error (%) at the last iteration. Paper: the best run (mean ± std) where it has several; "
@@ -34,18 +35,18 @@ RESULTS_NOTE = (
     "others: over public reproductions, their number in parentheses."
 )
 ZOO_NOTE = (
-    "Test error (%) of the linked weights, by the settings that they were trained by; computed in "
-    "float32, it differs slightly from the error of a run in bfloat16."
+    "Test errors (%) of seed 0's published weights, in float32, so they differ slightly from those "
+    "of the runs. Each links to its run, with `weights.pt`."
 )
 
 
-def fill(text: str, blocks: Mapping[str, str]) -> str:
+def fill(text: str, filling: Mapping[str, str]) -> str:
     """The text with each block in place of what stands between its markers.
 
     The markers of block NAME are the lines `<!-- NAME -->` and `<!-- /NAME -->`. Raises ValueError
     unless there is one such pair.
     """
-    for name, block in blocks.items():
+    for name, block in filling.items():
         begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
         parts = re.split(rf"^{begin}$.*?^{end}$", text, flags=re.MULTILINE | re.DOTALL)
         if len(parts) != 2:
@@ -99,26 +100,21 @@ def errors_of_others(network: str) -> list[float]:
 
 
 def zoo(runs: Iterable[Result]) -> Table:
-    """The published weights: a row a network, their errors by settings, linked to their files."""
-    rows: list[tuple[str, str, int, float, str]] = []
+    """The published weights: a row a network, errors (%) by settings with links to the runs."""
+    published = sorted((run for run in runs if run.record.published), key=place_in_zoo)
     text: dict[str, dict[str, str]] = {}
-    for result in sorted(runs, key=place_in_zoo):
-        record = result.record
-        if record.published is None:
-            continue
-        error = record.published.test_error
-        file = (PUBLISHED / result.run.weights_file.relative_to(result.run.root)).as_posix()
-        rows.append((result.network, record.settings, record.parameters, error, file))
+    for result in published:
+        record, run = result.record, result.run
+        assert record.published is not None
         row = {"network": names.title(result.network), "parameters": f"{record.parameters:,}"}
-        row |= dict.fromkeys(SETTINGS, DASH)
-        text.setdefault(result.network, row)[record.settings] = f"[{error:.2f}]({file})"
-    columns = ["network", "settings", "parameters", "test_error", "file"]
-    words = ["network", "parameters", *SETTINGS]
-    numbers = pd.DataFrame(rows, columns=columns)
-    return Table("zoo", numbers, pd.DataFrame(text.values(), columns=words), ZOO_NOTE)
+        row = text.setdefault(result.network, row | dict.fromkeys(SETTINGS.values(), DASH))
+        directory = (PUBLISHED / run.directory.relative_to(run.root)).as_posix()
+        row[SETTINGS[record.settings]] = f"[{record.published.test_error:.2f}]({directory})"
+    table = pd.DataFrame(text.values(), columns=["network", "parameters", *SETTINGS.values()])
+    return Table("zoo", table, table, ZOO_NOTE)
 
 
-def place_in_zoo(result: Result) -> tuple[bool, int]:
+def place_in_zoo(result: Result) -> tuple[bool, int, str]:
     """A sort key: residual nets before plain ones, by depth."""
     name = names.parse(result.network)
-    return name.kind == "plain", name.depth
+    return name.kind == "plain", name.depth, name.option

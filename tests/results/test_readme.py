@@ -69,28 +69,27 @@ def test_results_are_of_full_length_runs_alone(record_run: RecordRun) -> None:
     assert readme.results(runs).numbers.equals(readme.results([]).numbers)
 
 
-def test_the_zoo_has_the_weights_of_both_settings(record_run: RecordRun) -> None:
-    published = {"published": PUBLISHED, "parameters": 269_722}
+def test_the_zoo_has_a_row_a_network_and_a_column_a_setting(record_run: RecordRun) -> None:
     runs = [
-        record_run("plain-20", settings="overnight", **published),
-        record_run("resnet-110", **published),
-        record_run("resnet-20", **published),
+        record_run("plain-20", settings="overnight", published=PUBLISHED),
+        record_run("resnet-110", published=PUBLISHED),
+        record_run("resnet-20", published=PUBLISHED, parameters=269_722),
         record_run("resnet-20", 1),
-        record_run("plain-20", **published),
+        record_run("plain-20", published=PUBLISHED | {"test_error": 9.15}),
     ]
     table = lines(readme.zoo(runs).markdown())
-    file = "experiments/runs/{}/{}/seed-0/weights.pt"
-    assert [[cell.strip() for cell in line.split("|")[1:-1]] for line in table] == [
-        ["network", "parameters", "paper", "overnight"],
-        ["---"] * 4,
-        ["ResNet-20", "269,722", f"[8.46]({file.format('paper', 'resnet-20')})", "–"],
-        ["ResNet-110", "269,722", f"[8.46]({file.format('paper', 'resnet-110')})", "–"],
-        [
-            "plain-20",
-            "269,722",
-            f"[8.46]({file.format('paper', 'plain-20')})",
-            f"[8.46]({file.format('overnight', 'plain-20')})",
-        ],
+    assert table[0] == "| network | parameters | full length (`paper`) | an eighth (`overnight`) |"
+    error = "[8.46](experiments/runs/paper/resnet-20/seed-0)"
+    assert table[2] == f"| ResNet-20 | 269,722 | {error} | – |"
+    assert [line.split("|")[1].strip() for line in table[2:]] == [
+        "ResNet-20",
+        "ResNet-110",
+        "plain-20",
+    ]
+    plain = [cell.strip() for cell in table[4].split("|")]
+    assert plain[3:5] == [
+        "[9.15](experiments/runs/paper/plain-20/seed-0)",
+        "[8.46](experiments/runs/overnight/plain-20/seed-0)",
     ]
 
 
