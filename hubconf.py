@@ -1,6 +1,7 @@
 """torch.hub: `torch.hub.load("OWNER/resnet_paper", "resnet20", pretrained=True)`.
 
-Each takes pixels in [0, 1], (N, 3, 32, 32), and gives logits, (N, 10).
+Each takes pixels in [0, 1], (N, 3, 32, 32), and gives logits, (N, 10). settings="overnight" gives
+the weights of that training.
 """
 
 from functools import partial as _partial
@@ -11,9 +12,11 @@ from resnet_paper.networks.build import build
 dependencies = ["torch", "torchvision", "numpy", "pandas", "click", "msgspec"]
 
 
-def _entry(network: str, pretrained: bool = False) -> _pretrained.Classifier:
+def _entry(
+    network: str, pretrained: bool = False, settings: str = "paper"
+) -> _pretrained.Classifier:
     if pretrained:
-        return _pretrained.load(network)
+        return _pretrained.load(network, settings=settings)
     return _pretrained.Classifier(build(network))
 
 

@@ -14,7 +14,9 @@ from resnet_paper.networks.names import canonical, parse
 from resnet_paper.runs.recipe import PAPER
 from resnet_paper.runs.run import Run
 
-PUBLISHED = Path(__file__).parent / "published"
+# Of a clone, also where it was unpacked without symbolic links, else of an installed package.
+IN_CLONE = Path(__file__).parents[1] / "experiments" / "runs"
+PUBLISHED = IN_CLONE if IN_CLONE.is_dir() else Path(__file__).parent / "published"
 MEAN_IMAGE = Path(__file__).parent / "training" / "cifar10_mean_image.npy"
 
 

@@ -48,6 +48,15 @@ def test_torch_hub_finds_the_networks(name: str) -> None:
     assert network(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
 
 
+def test_torch_hub_has_the_published_weights_of_each_training() -> None:
+    here = str(Path(__file__).parent.parent)
+    trained = torch.hub.load(
+        here, "resnet56", source="local", pretrained=True, settings="overnight"
+    )
+    expected = pretrained.load("resnet-56", settings="overnight")
+    assert all(map(torch.equal, trained.parameters(), expected.parameters()))
+
+
 @needs_cifar10
 def test_the_mean_image_is_that_of_the_training_images() -> None:
     images = data.load(PAPER, REAL_DATA).train
