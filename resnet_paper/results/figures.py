@@ -130,7 +130,7 @@ def precise_bn(results: Iterable[Result], network: str, recipe: Recipe) -> Figur
         axes.set(title=f"{names.title(network)}: test error", ylabel="error (%)")
         labels = []
         if has_paper_length(recipe):
-            axes.set_ylim(bottom=5)  # training errors are lower, but not drawn here
+            axes.set_ylim(bottom=min(5.0, table[[TEST, PRECISE]].to_numpy().min()))
             labels += draw_paper(axes, network, pale("black"), training=False)
         for name, (error, shade) in looks.items():
             draw_mean(axes, table, error, recipe, shade, lw=1.4)
@@ -214,7 +214,7 @@ def comparison(results: Iterable[Result], recipe: Recipe) -> Figure | None:
     tested_on = DATA_SETS[recipe.dataset].tested_on
     with style():
         figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
-        figure.suptitle(conditions(recipe))
+        figure.suptitle(conditions(recipe, with_paper=False))
         loss, accuracy = figure.subplots(1, 2)
         for result, shade in zip(drawn, cycle(PALETTE)):
             table = result.curve

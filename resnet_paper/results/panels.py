@@ -27,17 +27,18 @@ def has_paper_length(recipe: Recipe) -> bool:
     return recipe.iterations == PAPER.iterations
 
 
-def conditions(recipe: Recipe) -> str:
+def conditions(recipe: Recipe, with_paper: bool = True) -> str:
     """A figure's title: how a recipe differs from the paper's, "" if it does not.
 
     For example "2,000 synthetic images, 96 iterations", "8,000 iterations (paper: 64,000)".
+    with_paper: the networks are the paper's, so that its iterations are named.
     """
     images = DATA_SETS[recipe.dataset].images
     words = []
     if images != "images" or recipe.train_images != PAPER.train_images:
         words.append(f"{recipe.train_images:,} {images}")
     if not has_paper_length(recipe):
-        papers = f" (paper: {PAPER.iterations:,})" if images == "images" else ""
+        papers = f" (paper: {PAPER.iterations:,})" if with_paper and images == "images" else ""
         words.append(f"{recipe.iterations:,} iterations{papers}")
     return ", ".join(words)
 
