@@ -5,6 +5,9 @@ BIN    := .venv/bin
 KILLS  ?= 50
 TORCH  :=
 
+TARGETS := help install demo test faults lint table6 fig6 fig7 claims eval status train figures \
+	report shortcuts compare table1 publish readme bench clean
+
 # The variables that each target uses; `make TARGET NAME=VALUE` with any other is refused, so that a
 # mistyped one never starts days of training.
 WHERE := SETTINGS RUNS DATA_DIR
@@ -29,6 +32,7 @@ USES_publish   := $(WHERE)
 USES_bench     := DEVICE ENGINE
 
 GOALS := $(or $(MAKECMDGOALS),help)
+NONE  := $(filter-out $(TARGETS) .venv/%,$(GOALS))
 USED  := $(sort $(foreach goal,$(GOALS),$(USES_$(goal))))
 GIVEN := $(sort $(foreach word,$(MAKEOVERRIDES),$(if $(findstring =,$(word)),\
 	$(firstword $(subst =, ,$(word))))))
@@ -41,6 +45,9 @@ EMPTY := $(strip $(foreach name,$(GIVEN),$(if $(strip $($(name))),,$(name))))
 NAMES  := $(sort $(foreach uses,$(filter USES_%,$(.VARIABLES)),$($(uses))))
 HIDDEN := $(strip $(foreach name,$(if $(filter YES,$(USED)),$(NAMES)),\
 	$(if $(filter environment,$(origin $(name))),$(name))))
+ifneq ($(NONE),)
+$(error there is no target $(NONE): make help lists them)
+endif
 ifneq ($(EMPTY),)
 $(error $(EMPTY) is empty: leave it out for its default)
 endif
@@ -60,6 +67,8 @@ endif
 # Its wheels have a suffix, 2.14.1+cpu, which pip prefers to the same release without one.
 CPU_INDEX := $(if $(TORCH),--extra-index-url https://download.pytorch.org/whl/cpu)
 
+NO_CPU    := "a PyTorch with CUDA was installed, as download.pytorch.org was not reached: make clean"
+
 # TRACK=tensorboard, TRACK=wandb and ENGINE=ray install what they need when first asked for.
 EXTRA := $(addprefix .venv/,$(filter tensorboard wandb,$(TRACK)) $(filter ray,$(ENGINE)))
 
@@ -75,8 +84,7 @@ REPRODUCE  = $(if $(filter $@,$(firstword $(TOGETHER))),@$(BIN)/python \
 	$(call given,$(sort $(foreach goal,$(TOGETHER),$(USES_$(goal))))),@:)
 
 .NOTPARALLEL:
-.PHONY: help install demo test faults lint table6 fig6 fig7 claims eval status train figures \
-	report shortcuts compare table1 publish readme bench clean
+.PHONY: $(TARGETS)
 
 help:  ## this list
 	@echo "Targets:"
@@ -185,4 +193,5 @@ clean:  ## remove .venv and caches; runs and figures stay
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --upgrade pip
 	$(BIN)/python -m pip install $(CPU_INDEX) --editable .
+	$(if $(TORCH),$(BIN)/python -c 'import sys, torch; sys.exit(torch.version.cuda and $(NO_CPU))')
 	touch $@

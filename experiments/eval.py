@@ -32,23 +32,26 @@ def main(study: Study, weights: Path | None, network: str | None, named: str | N
     else:
         todo = [(weights, network, weights.read_bytes())]
     if not todo:
-        raise UserError(f"no weights are recorded in {study.root / study.settings}")
+        of = f" of {network}" if network else ""
+        raise UserError(f"no weights{of} are recorded in {study.root / study.settings}")
+    normalisations = []
     for file, name, _ in todo:
         require_image_size(name, study.recipe.image_size)
         refuse_weights_of_another(name, file)
-    dataset = data.load(study.recipe, study.data_dir)
-    for file, name, content in todo:
         of_run = study.recipe.normalisation if weights is None else recorded_normalisation(file)
-        chosen = named or of_run
-        if chosen is None:
+        if not (named or of_run):
             raise UserError(
                 f"how were the images normalised that {file} was trained on? Say so by "
                 "NORMALISATION (--normalisation): 'per-pixel mean', 'channels', "
                 "'imagenet channels', or numbers"
             )
+        chosen = named or of_run or ""
+        normalisations.append((chosen, normalisation(chosen)))
+    dataset = data.load(study.recipe, study.data_dir)
+    for (file, name, content), (chosen, of) in zip(todo, normalisations, strict=True):
         built = load_weights(name, content, str(file), study.recipe.classes)
         click.echo(f"{name}, {file}: ", nl=False)  # stands there while the images are classified
-        loss, error = evaluate(built, dataset.test, normalisation(chosen, dataset.train))
+        loss, error = evaluate(built, dataset.test, of(dataset.train))
         click.echo(f"test error {error:.2f}%, loss {loss:.4f} (by {chosen})")
 
 

@@ -2,7 +2,7 @@
 
 import click
 
-from resnet_paper.study.options import Command, NetworkName, options
+from resnet_paper.study.options import Command, NetworkName, Seed, options
 from resnet_paper.study.study import Study
 
 
@@ -14,7 +14,7 @@ from resnet_paper.study.study import Study
     required=True,
     help="plain-DEPTH or resnet-DEPTH, as in resnet-20.",
 )
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
+@click.option("--seed", type=Seed(), default=0, show_default=True)
 def main(study: Study, network: str, seed: int) -> None:
     """Train one network from one seed, from its last checkpoint if it has one."""
     run = study.run(network, seed)

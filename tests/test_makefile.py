@@ -55,6 +55,12 @@ def test_a_variable_that_no_named_target_uses_is_refused(slip: str, meant: str, 
     assert re.search(rf"\b{uses}\b", answer.stderr.split(": it uses ")[1])
 
 
+def test_a_mistyped_target_is_refused_before_its_variables() -> None:
+    answer = make("figure6", "SETTINGS=tiny")
+    assert answer.returncode == 2
+    assert "there is no target figure6: make help lists them" in answer.stderr
+
+
 @pytest.mark.parametrize("name", ["DEPTHS", "DEPTH", "SETTINGS"])
 def test_training_takes_no_variable_from_the_environment(name: str) -> None:
     answer = make("table6", **{name: "20"})

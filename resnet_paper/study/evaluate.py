@@ -31,17 +31,18 @@ def evaluate(
     return loss / len(images), round(100 * wrong / len(images), 4)
 
 
-def normalisation(text: str, train: Images) -> Normalisation:
-    """A normalisation by name, or by numbers: "MEAN,MEAN,MEAN/STD,STD,STD", pixels in [0, 1].
+def normalisation(text: str) -> Callable[[Images], Normalisation]:
+    """What training images are normalised by: a name, or "MEAN,MEAN,MEAN/STD,STD,STD" in [0, 1].
 
     Raises UserError for anything else, naming what there is.
     """
     names = (PAPER.normalisation, *CHANNELS)
     if text in names:
-        return Normalisation.of(train, text)
+        return lambda train: Normalisation.of(train, text)
     try:
         means, stds = (tuple(map(float, part.split(","))) for part in text.split("/"))
-        return Normalisation.of_channels(channels(means), channels(stds))
+        by_numbers = Normalisation.of_channels(channels(means), channels(stds))
+        return lambda _: by_numbers
     except ValueError:
         raise UserError(
             f"{text!r} is no normalisation: use {', '.join(map(repr, names))}, or numbers of "

@@ -87,10 +87,26 @@ class Count(click.ParamType):
         )
 
 
+class Seed(click.ParamType):
+    """A whole number from 0 that fits 63 bits."""
+
+    name = "seed"
+
+    def convert(
+        self, value: str | int, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        if str(value).isdecimal() and int(value) < 2**63:
+            return int(value)
+        return self.fail(f"{value!r} is no seed: use a whole number from 0", param, ctx)
+
+
 class NetworkName(click.ParamType):
     """A network's name in any spelling: "resnet-20", "ResNet20"; "" is none."""
 
     name = "network"
+
+    def get_missing_message(self, param: click.Parameter, ctx: click.Context | None) -> str:
+        return "Say which, as in NETWORK=resnet-20."
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         network = names.canonical(value)

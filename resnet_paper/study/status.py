@@ -44,7 +44,12 @@ class Status:
 
 
 def status(study: Study, runs: Sequence[Run]) -> list[Status]:
-    """The wanted runs of a study and whatever else is recorded or was begun, in this order."""
+    """The wanted runs of a study and whatever else is recorded or was begun, in this order.
+
+    UserError if the directory of runs does not exist.
+    """
+    if not study.root.is_dir():
+        raise UserError(f"{study.root} does not exist: is RUNS (--runs) mistyped?")
     others = [run for run in begun_runs(study.root, study.settings) if run not in runs]
     return [status_of(run, study) for run in [*runs, *others]]
 

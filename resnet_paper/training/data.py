@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,10 +128,17 @@ def imagenette(recipe: Recipe, data_dir: Path) -> tuple[Images, Images]:
 
 @contextmanager
 def downloading(name: str, archive: str, data_dir: Path) -> Iterator[None]:
-    """Context manager: torchvision fetches a data set's archive and checks its MD5."""
+    """Context manager: torchvision fetches a data set's archive and checks its MD5.
+
+    A data_dir that was made for it and is empty is removed if it fails.
+    """
+    missing = not data_dir.exists()
     try:
         yield
     except (OSError, RuntimeError) as error:
+        if missing:
+            with suppress(OSError):
+                data_dir.rmdir()
         raise UserError(
             f"{name} is not in {data_dir} and could not be downloaded ({error}): unpack "
             f"{archive} there, or name its place by DATA_DIR (--data-dir)"

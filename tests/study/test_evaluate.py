@@ -36,7 +36,7 @@ def test_loss_and_error_are_means_over_all_images() -> None:
     ],
 )
 def test_normalisations_by_name_and_by_numbers(text: str, mean: float, std: float) -> None:
-    found = normalisation(text, data.synthetic(4, seed=0))
+    found = normalisation(text)(data.synthetic(4, seed=0))
     assert found.mean.shape == found.std.shape == (3, 1, 1)
     assert (found.mean[0].item(), found.std[0].item()) == pytest.approx((mean, std))
 
@@ -44,7 +44,7 @@ def test_normalisations_by_name_and_by_numbers(text: str, mean: float, std: floa
 @pytest.mark.parametrize("text", ["imagenet", "0.1/0.2", "1,2,3", "a,b,c/1,2,3"])
 def test_another_normalisation_is_one_line(text: str) -> None:
     with pytest.raises(UserError, match="is no normalisation: use 'per-pixel mean'"):
-        normalisation(text, data.synthetic(4, seed=0))
+        normalisation(text)
 
 
 def test_the_normalisation_of_a_runs_weights_is_the_runs(
@@ -66,6 +66,9 @@ def test_weights_of_ones_own_are_evaluated_and_the_normalisation_is_printed(
     arguments += ["--network", "ResNet8"]
     asked = CliRunner().invoke(script.main, arguments)
     assert (asked.exit_code, "how were the images normalised" in asked.stderr) == (1, True)
+    wrong = CliRunner().invoke(script.main, [*arguments, "--normalisation", "channel"])
+    assert (wrong.exit_code, wrong.stdout) == (1, "")
+    assert "'channel' is no normalisation" in wrong.stderr
     answer = CliRunner().invoke(script.main, [*arguments, "--normalisation", "channels"])
     assert answer.exit_code == 0, answer.output
     assert answer.output.startswith(f"resnet-8, {weights}: test error ")

@@ -87,13 +87,18 @@ def test_synthetic_images_are_the_same_each_time_and_differ_between_train_and_te
 def test_missing_cifar10_without_a_network_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object, **__: object) -> None:
+    def refuse(self: data.CIFAR10) -> None:
+        Path(self.root).mkdir(exist_ok=True)  # as torchvision does before it downloads
         raise OSError("no network")
 
     monkeypatch.setattr(data.CIFAR10, "download", refuse)
     with pytest.raises(UserError, match="could not be downloaded") as caught:
-        data.load(PAPER, tmp_path)
+        data.load(PAPER, tmp_path / "mistyped")
     assert "\n" not in caught.value.message
+    assert not (tmp_path / "mistyped").exists()
+    with pytest.raises(UserError, match="could not be downloaded"):
+        data.load(PAPER, tmp_path)
+    assert tmp_path.exists()
 
 
 def test_damaged_cifar10_is_named_and_left_alone(tmp_path: Path) -> None:
