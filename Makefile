@@ -193,5 +193,5 @@ clean:  ## remove .venv and caches; runs and figures stay
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --upgrade pip
 	$(BIN)/python -m pip install $(CPU_INDEX) --editable .
-	$(if $(TORCH),$(BIN)/python -c 'import sys, torch; sys.exit(torch.version.cuda and $(NO_CPU))')
+	$(if $(TORCH),$(BIN)/python -c 'import sys; import torch; sys.exit(torch.version.cuda and $(NO_CPU))')
 	touch $@
