@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from textwrap import fill
@@ -123,7 +124,8 @@ def text_entry(text: str) -> Line2D:
 
 
 def legend_below(figure: Figure, entries: Sequence[Artist]) -> None:
-    """A legend below the panels, no wider than the figure."""
+    """A legend below the panels, no wider than the figure, its rows filled alike."""
     labels = [fill(str(entry.get_label()), LEGEND_CHARACTERS) for entry in entries]
-    columns = min(LEGEND_COLUMNS, len(entries))
+    rows = math.ceil(len(entries) / LEGEND_COLUMNS)
+    columns = math.ceil(len(entries) / rows)
     figure.legend(entries, labels, loc="outside lower center", ncols=columns)
