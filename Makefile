@@ -64,9 +64,9 @@ ifneq ($(OTHER),)
 $(error make $(GOALS) does not use $(OTHER)$(if $(NEAR), (did you mean $(NEAR)?)): it uses $(or $(USED),no variables))
 endif
 
-# Its wheels have a suffix, 2.14.1+cpu, which pip prefers to the same release without one.
+# Its wheels have a suffix, 2.14.1+cpu, which pip prefers to the same release without one. Where that
+# index is not reached, pip takes a PyTorch with CUDA instead, which is refused.
 CPU_INDEX := $(if $(TORCH),--extra-index-url https://download.pytorch.org/whl/cpu)
-
 NO_CPU    := "a PyTorch with CUDA was installed, as download.pytorch.org was not reached: make clean"
 
 # TRACK=tensorboard, TRACK=wandb and ENGINE=ray install what they need when first asked for.

@@ -39,13 +39,13 @@ def main(study: Study, weights: Path | None, network: str | None, named: str | N
         require_image_size(name, study.recipe.image_size)
         refuse_weights_of_another(name, file)
         of_run = study.recipe.normalisation if weights is None else recorded_normalisation(file)
-        if not (named or of_run):
+        chosen = named or of_run
+        if not chosen:
             raise UserError(
                 f"how were the images normalised that {file} was trained on? Say so by "
                 "NORMALISATION (--normalisation): 'per-pixel mean', 'channels', "
                 "'imagenet channels', or numbers"
             )
-        chosen = named or of_run or ""
         normalisations.append((chosen, normalisation(chosen)))
     dataset = data.load(study.recipe, study.data_dir)
     for (file, name, content), (chosen, of) in zip(todo, normalisations, strict=True):

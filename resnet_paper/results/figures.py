@@ -130,6 +130,7 @@ def precise_bn(results: Iterable[Result], network: str, recipe: Recipe) -> Figur
         axes.set(title=f"{names.title(network)}: test error", ylabel="error (%)")
         labels = []
         if has_paper_length(recipe):
+            # from the tick at 5, as test errors are not below it
             axes.set_ylim(bottom=min(5.0, table[[TEST, PRECISE]].to_numpy().min()))
             labels += draw_paper(axes, network, pale("black"), training=False)
         for name, (error, shade) in looks.items():

@@ -58,7 +58,7 @@ def page(results: Sequence[Result], settings: str, note: str = "") -> str:
     return environment.get_template("report.html.jinja").render(
         settings=settings,
         data_set=DATA_SETS[recipe.dataset],
-        conditions=conditions(recipe, settings not in COMPARED),
+        conditions=conditions(recipe, with_paper=settings not in COMPARED),
         note=note,
         runs=len(results),
         networks=len({result.network for result in results}),
