@@ -108,25 +108,33 @@ def scale(recipe: Recipe) -> int:
     return next(size for size in SCALES if recipe.iterations >= size)
 
 
-def error_ticks(recipe: Recipe, curves: Iterable[pd.DataFrame]) -> Sequence[float]:
+def error_ticks(
+    recipe: Recipe, curves: Iterable[pd.DataFrame], since: int | None = None
+) -> Sequence[float]:
     """The ticks of an axis of errors, which ends at the last one.
 
     At the paper's length, Figure 6's. Else round numbers up to 1.5 times the greatest mean error
-    after the first drop of the learning rate, or in the second half if it never drops, but at least
-    to 5 and at most to 100: the first, steep part of the curves may be off the scale, as in
-    Figure 6.
+    after the iteration `since`, but at least to 5 and at most to 100: the first, steep part of the
+    curves may be off the scale, as in Figure 6. since: by default the first drop of the learning
+    rate, or half of the iterations if it never drops.
     """
     if has_paper_length(recipe):
         return facts.FIGURE6_ERROR_TICKS
-    flat = min(recipe.milestones, default=recipe.iterations // 2)
+    if since is None:
+        since = min(recipe.milestones, default=recipe.iterations // 2)
     means = [table.xs("mean", axis=1, level=1) for table in curves]
-    highest = max(table[table.index > flat].max().max() for table in means)
+    highest = max(table[table.index > since].max().max() for table in means)
     return list(MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(0, min(max(1.5 * highest, 5), 100)))
 
 
-def frame(axes: Axes, recipe: Recipe, curves: Iterable[pd.DataFrame]) -> None:
-    """Axes, ticks and grid of error curves, and a line where the learning rate drops."""
-    ticks, size = error_ticks(recipe, curves), scale(recipe)
+def frame(
+    axes: Axes, recipe: Recipe, curves: Iterable[pd.DataFrame], since: int | None = None
+) -> None:
+    """Axes, ticks and grid of error curves, and a line where the learning rate drops.
+
+    since: as of `error_ticks`.
+    """
+    ticks, size = error_ticks(recipe, curves, since), scale(recipe)
     axes.set(
         xlim=(0, recipe.iterations / size), ylim=(0, ticks[-1]), yticks=ticks, xlabel=SCALES[size]
     )

@@ -76,6 +76,7 @@ def test_the_axes_are_filled_by_the_curves_after_the_first_drop() -> None:
     assert list(error_ticks(OVERNIGHT, [table])) == [0, 10, 20, 30]
     assert list(error_ticks(OVERNIGHT, [table * 0])) == [0, 1, 2, 3, 4, 5]
     assert list(error_ticks(OVERNIGHT, [table, table * 5])) == [0, 20, 40, 60, 80, 100]
+    assert list(error_ticks(OVERNIGHT, [table], since=3_600)) == [0, 10, 20, 30, 40, 50]
     assert tuple(error_ticks(PAPER, [table])) == (0, 5, 10, 20)
 
 
