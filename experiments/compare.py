@@ -3,7 +3,7 @@
 import click
 
 from resnet_paper.errors import UserError
-from resnet_paper.results import figures, tables
+from resnet_paper.results import comparisons, figures, tables
 from resnet_paper.runs.recipe import COMPARED
 from resnet_paper.study.options import Command, options, set_options
 from resnet_paper.study.study import Study
@@ -26,7 +26,7 @@ def draw(study: Study) -> None:
     results = sorted(
         study.results_to_draw(networks), key=lambda each: (networks.index(each.network), each.seed)
     )
-    table = tables.comparison(results, study.settings, study.note)
+    table = comparisons.comparison(results, study.settings, study.note)
     click.echo(table.markdown())
     click.echo(" ".join(map(str, tables.save(table, study.output))))
     figure = figures.comparison(results, study.recipe)

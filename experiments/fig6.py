@@ -42,7 +42,7 @@ def check_network(study: Study, network: str, trained: list[str]) -> None:
 
 
 def draw(study: Study, network: str = DEFAULT_NETWORK) -> None:
-    """Figure 6 as in the paper, with precise BN, with the paper's curves; distances to these."""
+    """Figure 6 as in the paper, with precise BN, with the paper's curves; its errors as tables."""
     results, recipe = study.results_to_draw(), study.recipe
     drawn = {
         "figure6": figures.figure6(results, recipe),
@@ -54,9 +54,11 @@ def draw(study: Study, network: str = DEFAULT_NETWORK) -> None:
     for name, figure in drawn.items():
         paths = figures.save(figure, study.output / name)
         click.echo(" ".join(map(str, paths)) or f"{name}: nothing is recorded yet")
+    written = [tables.training(results, study.note)]
     if recipe == PAPER:
-        paths = tables.save(tables.distances(results, study.note), study.output)
-        click.echo(" ".join(map(str, paths)))
+        written.append(tables.distances(results, study.note))
+    for table in written:
+        click.echo(" ".join(map(str, tables.save(table, study.output))))
 
 
 if __name__ == "__main__":

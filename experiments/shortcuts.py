@@ -3,7 +3,7 @@
 import click
 
 from resnet_paper.networks import names
-from resnet_paper.results import tables
+from resnet_paper.results import comparisons, tables
 from resnet_paper.study.options import Command, depth, options, set_options
 from resnet_paper.study.study import Study
 
@@ -21,7 +21,7 @@ def main(study: Study, layers: int) -> None:
 def draw(study: Study, layers: int) -> None:
     """The three options as the paper's Table 3."""
     networks = list(names.shortcut_networks(layers).values())
-    table = tables.shortcuts(study.results_to_draw(networks), layers, study.note)
+    table = comparisons.shortcuts(study.results_to_draw(networks), layers, study.note)
     click.echo(table.markdown())
     click.echo(" ".join(map(str, tables.save(table, study.output))))
 

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from plotly.offline import get_plotlyjs
 
 from resnet_paper.networks import names
-from resnet_paper.results import figures, interactive, tables
+from resnet_paper.results import comparisons, figures, interactive, tables
 from resnet_paper.results.formats import format_number
 from resnet_paper.results.panels import conditions
 from resnet_paper.results.style import style
@@ -74,7 +74,7 @@ def sections(results: Sequence[Result], settings: str, note: str) -> Iterator[Se
     """The page's sections, for which there is something recorded."""
     recipe = SETTINGS[settings]
     if settings in COMPARED:
-        table = tables.comparison(results, settings, note)
+        table = comparisons.comparison(results, settings, note)
         alt = "Loss and accuracy of each run by epoch, in training and on the test images."
         yield Section(
             "Comparison", table, picture=svg(figures.comparison(results, recipe)), alt=alt
@@ -92,6 +92,7 @@ def sections_of_paper(results: Sequence[Result], recipe: Recipe, note: str) -> I
         yield Section("Figure 6: training and test error", panels=drawn)
     yield Section("Table 6: test error", tables.table6(results, recipe, note))
     yield Section("Plain nets", tables.plain(results, recipe, note))
+    yield Section("Training errors", tables.training(results, note))
     yield Section("Claims of section 4.2", claims_table(results, recipe, note))
     yield Section(
         "Figure 7: layer responses",
@@ -104,7 +105,7 @@ def sections_of_paper(results: Sequence[Result], recipe: Recipe, note: str) -> I
         yield Section("Distances to the paper's curves", tables.distances(results, note))
     yield Section("Public reproductions", tables.reproductions(results, recipe, note))
     for depth in names.shortcut_depths(result.network for result in results):
-        table = tables.shortcuts(results, depth, note)
+        table = comparisons.shortcuts(results, depth, note)
         yield Section(f"Shortcut options at {depth} layers", table)
 
 

@@ -1,8 +1,7 @@
-"""Tables of the paper's numbers and ours, as pure functions of results."""
+"""Tables of section 4.2: the paper's numbers and ours, as pure functions of results."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,6 +128,39 @@ def plain(results: Iterable[Result], recipe: Recipe, note: str = "") -> Table:
     return without_difference(Table("plain", numbers, text, note), recipe)
 
 
+def training(results: Iterable[Result], note: str = "") -> Table:
+    """Training errors beside test errors at the last iteration, a row for each net of Figure 6.
+
+    The paper's are not shown, as it does not say of which images they are.
+    """
+    measured, rows, text = summary(results), [], []
+    for network in figure6_networks(measured["network"]):
+        own = measured[measured["network"] == network]
+        train, test = statistics(own["train_error_clean"]), statistics(own["test_error"])
+        means = (train["mean"], train["std"], test["mean"], test["std"])
+        rows.append((network, *means, test["runs"], own["diverged"].sum()))
+        text.append(
+            {
+                "network": names.title(network),
+                "training error (%)": format_mean(train["mean"], train["std"]),
+                "test error (%)": format_mean(test["mean"], test["std"]),
+                "n": str(test["runs"]) + format_diverged(int(own["diverged"].sum())),
+            }
+        )
+    columns = ["network", "training_mean", "training_std", "test_mean", "test_std"]
+    numbers = pd.DataFrame(rows, columns=[*columns, "runs", "diverged"]).round(4)
+    meaning = "Training error: of all training images, not augmented, by precise BN."
+    return Table("training", numbers, pd.DataFrame(text), f"{meaning} {note}".strip())
+
+
+def figure6_networks(recorded: Iterable[str]) -> list[str]:
+    """The nets of Figure 6, and those recorded of section 4.2's other depths; plain ones first."""
+    drawn = {f"plain-{depth}" for depth in facts.PLAIN_DEPTHS.split()}
+    drawn |= {f"resnet-{depth}" for depth in facts.RESNET_DEPTHS.split()}
+    drawn |= {network for network in recorded if names.study_depth(network)}
+    return sorted(drawn, key=names.parse)
+
+
 def reproductions(results: Iterable[Result], recipe: Recipe, note: str = "") -> Table:
     """The paper's, our and others' errors, a row each, with their protocols below."""
     papers = {
@@ -229,57 +261,3 @@ def responses(results: Iterable[Result], note: str = "") -> Table:
 def sources(numbers: Mapping[str, others.Sourced]) -> str:
     """The different sources of some numbers of others, in their order."""
     return " ".join(dict.fromkeys(number.source for number in numbers.values()))
-
-
-def comparison(results: Iterable[Result], settings: str, note: str = "") -> Table:
-    """A row a run: parameters, test loss and accuracy at the end, and the best accuracy.
-
-    settings: a key of `reproductions.COMPARISONS`, which has others' numbers.
-    """
-    rows, text, theirs = [], [], others.COMPARISONS.get(settings, {})
-    for result in results:
-        record, other = result.record, theirs.get(result.network)
-        accuracy = math.nan if result.diverged else 100 - (record.test_error or 0.0)
-        best = math.nan if result.diverged else 100 - result.curve["test_error"].min()
-        loss = record.test_loss
-        rows.append((result.network, result.seed, record.parameters, loss, accuracy, best))
-        text.append(
-            (
-                f"{names.title(result.network)}, seed {result.seed}",
-                f"{record.parameters / 1e6:.2f}M",
-                format_number(loss, "{:.4f}"),
-                "diverged" if result.diverged else f"{accuracy:.2f}",
-                format_number(best, "{:.2f}"),
-                format_number(other and other.loss, "{:.4f}"),
-                format_number(other and other.accuracy, "{:.2f}"),
-                format_number(other and other.best, "{:.2f}"),
-            )
-        )
-    columns = ["network", "seed", "parameters", "test_loss", "test_accuracy", "best_accuracy"]
-    ours = ["network", "params", "test loss", "test accuracy (%)", "best on the test images (%)"]
-    optional = ["others: test loss", "others: test accuracy (%)", "others: best (%)"]
-    return Table(
-        "comparison",
-        pd.DataFrame(rows, columns=columns).round(4),
-        without_empty(pd.DataFrame(text, columns=[*ours, *optional]), optional),
-        f"{sources(theirs)} {note}".strip(),
-    )
-
-
-def shortcuts(results: Iterable[Result], depth: int, note: str = "") -> Table:
-    """The shortcut options at one depth, in the form of Table 3."""
-    measured, rows, text = summary(results), [], []
-    for option, network in names.shortcut_networks(depth).items():
-        ours = measured[measured["network"] == network]
-        of, count = statistics(ours["test_error"]), ours["parameters"].max()
-        rows.append({"network": network, "option": option, "parameters": count, **of})
-        error = format_best(of["best"], of["mean"], of["std"], int(of["runs"]))
-        text.append(
-            {
-                "model": f"ResNet-{depth} {option}",
-                "params": format_number(count, "{:,.0f}"),
-                "error (%)": error + format_diverged(int(ours["diverged"].sum())),
-                "paper: ResNet-34 on ImageNet, top-1 (%)": f"{facts.TABLE3_TOP1[option]:.2f}",
-            }
-        )
-    return Table(f"shortcuts-{depth}", pd.DataFrame(rows).round(4), pd.DataFrame(text), note)

@@ -53,8 +53,10 @@ class Study:
         """The note of tables that are not by the paper's settings; else ""."""
         if self.settings == "paper":
             return ""
-        other = f"Settings {self.settings!r}, not the paper's."
-        return f"{DATA_SETS[self.recipe.dataset].note} {other}".strip()
+        recipe = self.recipe
+        length = f"{recipe.train_images:,} training images, {recipe.iterations:,} iterations"
+        other = f"Settings {self.settings!r}, not the paper's: {length}."
+        return f"{DATA_SETS[recipe.dataset].note} {other}".strip()
 
     @property
     def output(self) -> Path:

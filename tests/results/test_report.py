@@ -72,6 +72,7 @@ def tables_of(results: list[Result]) -> list[tables.Table]:
     return [
         tables.table6(results, PAPER),
         tables.plain(results, PAPER),
+        tables.training(results),
         tables.reproductions(results, PAPER),
         tables.distances(results),
         tables.responses(results),
@@ -240,7 +241,10 @@ def test_the_command_writes_the_page_beside_the_figures(
     answer = CliRunner().invoke(main, arguments, catch_exceptions=False)
     assert answer.output == "figures/overnight/report.html\n"
     page = Page(Path(answer.output.strip()).read_text())
-    assert "Settings 'overnight', not the paper's." in page.text
+    assert (
+        "Settings 'overnight', not the paper's: 50,000 training images, 8,000 iterations."
+        in page.text
+    )
 
 
 def test_the_report_loads_no_torch() -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from resnet_paper.paper import facts, reproductions
-from resnet_paper.results import curves, tables
+from resnet_paper.results import comparisons, curves, tables
 from resnet_paper.results.formats import format_best, statistics
 from resnet_paper.runs.recipe import PAPER, SETTINGS
 from resnet_paper.runs.run import Result
@@ -100,6 +100,25 @@ def test_plain_nets_and_what_is_read_off_figure_6(record_run: RecordRun) -> None
     assert "| Plain | 110 | 1.7M | above 60 | 8.00 | – |" in table
 
 
+def test_training_errors_beside_test_errors(record_run: RecordRun) -> None:
+    results = [
+        record_run("resnet-20", 0, 8.0, train_error_clean=1.0),
+        record_run("resnet-20", 1, 9.0, train_error_clean=3.0),
+        record_run("resnet-20", 2, 90.0, train_error_clean=90.0, diverged=1_000),
+        record_run("plain-56", error=13.25, train_error_clean=5.5),
+        record_run("plain-8", error=20.0, train_error_clean=19.0),
+        record_run("resnet-20-b"),
+    ]
+    table = lines(tables.training(results))
+    assert [line.split(" | ")[0] for line in table[2:-2]] == [
+        *(f"| plain-{depth}" for depth in (8, 20, 32, 44, 56)),
+        *(f"| ResNet-{depth}" for depth in (20, 32, 44, 56, 110)),
+    ]
+    assert "| ResNet-20 | 2.00 ± 1.41 | 8.50 ± 0.71 | 2, 1 diverged |" in table
+    assert "| plain-56 | 5.50 | 13.25 | 1 |" in table
+    assert "| ResNet-110 | – | – | 0 |" in table
+
+
 def test_reproductions_the_paper_and_ours(record_run: RecordRun) -> None:
     results = [record_run("resnet-20", seed, error) for seed, error in enumerate((8.0, 9.0))]
     results.append(record_run("resnet-20", 2, 90.0, diverged=1_000))
@@ -180,7 +199,7 @@ def test_sources_stand_below_the_numbers(record_run: RecordRun) -> None:
     assert "whose they were is not on record" in tables.responses([]).note
     for settings, source in (("100-epochs", "cat-b0.tistory.com"), ("10-epochs", "not on record")):
         result = record_run("resnet-18", settings=settings)
-        assert source in tables.comparison([result], settings).note
+        assert source in comparisons.comparison([result], settings).note
 
 
 def test_mean_responses(record_run: RecordRun) -> None:
@@ -193,7 +212,7 @@ def test_mean_responses(record_run: RecordRun) -> None:
 def test_shortcut_options_in_the_papers_form(record_run: RecordRun) -> None:
     results = [record_run("resnet-20-b", error=8.25, parameters=272_474), record_run("resnet-20")]
     results.append(record_run("resnet-20-b", 1, diverged=500, parameters=272_474))
-    table = tables.shortcuts(results, 20)
+    table = comparisons.shortcuts(results, 20)
     assert table.name == "shortcuts-20"
     assert lines(table)[3] == "| ResNet-20 B | 272,474 | 8.25, 1 diverged | 24.52 |"
     assert lines(table)[4] == "| ResNet-20 C | – | – | 24.19 |"
@@ -210,7 +229,7 @@ def test_a_comparison_reports_the_end_and_names_the_best_as_such(record_run: Rec
         parameters=38_958_922,
         test_loss=1.0,
     )
-    table = tables.comparison([result], "100-epochs")
+    table = comparisons.comparison([result], "100-epochs")
     assert table.text["best on the test images (%)"].tolist() == ["93.50"]
     line = "| VGG-19, seed 0 | 38.96M | 1.0000 | 91.00 | 93.50 | 0.3345 | 92.87 |"
     assert lines(table)[2] == line
