@@ -126,7 +126,7 @@ def precise_bn(results: Iterable[Result], network: str, recipe: Recipe) -> Figur
         figure = Figure(figsize=(WIDTH, 3.3), layout="constrained")
         figure.suptitle(conditions(recipe))
         axes = figure.subplots()
-        # the two differ before the first drop of the learning rate, so that part is in the picture
+        # they differ before the first drop, so of this part only the steep beginning may be cut off
         frame(axes, recipe, [table[[TEST, PRECISE]]], since=recipe.iterations // 10)
         axes.set(title=f"{names.title(network)}: test error", ylabel="error (%)")
         labels = []

@@ -132,7 +132,7 @@ def frame(
 ) -> None:
     """Axes, ticks and grid of error curves, and a line where the learning rate drops.
 
-    since: as of `error_ticks`.
+    since: as for `error_ticks`.
     """
     ticks, size = error_ticks(recipe, curves, since), scale(recipe)
     axes.set(

@@ -293,6 +293,15 @@ def test_the_papers_curves_do_not_stand_behind_those_of_another_length(
     assert len(curves(panel.axes[0])) == 2
 
 
+def test_precise_bn_shows_the_part_before_the_first_drop(record_run: RecordRun) -> None:
+    def falling(table: pd.DataFrame) -> pd.DataFrame:
+        return table.assign(test_error=np.where(table["iteration"] < 4_000, 40.0, 10.0))
+
+    results = [record_run("resnet-20", settings="overnight", curve=falling)]
+    (axes,) = figures.precise_bn(results, "resnet-20", OVERNIGHT).axes
+    assert axes.get_ylim() == (0, 60)
+
+
 def test_figure6_with_precise_bn_draws_that_error(record_run: RecordRun) -> None:
     result = record_run("resnet-20", error=7.0)  # its precise error is 8.0
     figure = figures.figure6([result], PAPER, test=PRECISE)
