@@ -42,7 +42,7 @@ def check_network(study: Study, network: str, trained: list[str]) -> None:
 
 
 def draw(study: Study, network: str = DEFAULT_NETWORK) -> None:
-    """Figure 6 as in the paper, with precise BN, with the paper's curves; its errors as tables."""
+    """Figure 6 as the paper draws it, with precise BN, with the paper's curves; its tables."""
     results, recipe = study.results_to_draw(), study.recipe
     drawn = {
         "figure6": figures.figure6(results, recipe),

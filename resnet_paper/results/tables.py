@@ -129,9 +129,9 @@ def plain(results: Iterable[Result], recipe: Recipe, note: str = "") -> Table:
 
 
 def training(results: Iterable[Result], note: str = "") -> Table:
-    """Training errors beside test errors at the last iteration, a row for each net of Figure 6.
+    """Training errors beside test errors, both final: a row for each of `figure6_networks`.
 
-    The paper's are not shown, as it does not say of which images they are.
+    The paper's training errors are not shown, as it does not say which images they are of.
     """
     measured, rows, text = summary(results), [], []
     for network in figure6_networks(measured["network"]):
@@ -149,12 +149,18 @@ def training(results: Iterable[Result], note: str = "") -> Table:
         )
     columns = ["network", "training_mean", "training_std", "test_mean", "test_std"]
     numbers = pd.DataFrame(rows, columns=[*columns, "runs", "diverged"]).round(4)
-    meaning = "Training error: of all training images, not augmented, by precise BN."
+    meaning = (
+        "Training error: of all training images, not augmented, by precise BN. Test error: by BN's "
+        "moving averages."
+    )
     return Table("training", numbers, pd.DataFrame(text), f"{meaning} {note}".strip())
 
 
 def figure6_networks(recorded: Iterable[str]) -> list[str]:
-    """The nets of Figure 6, and those recorded of section 4.2's other depths; plain ones first."""
+    """The nets that Figure 6 draws by default, and section 4.2's others that are recorded.
+
+    Plain ones first, then by depth.
+    """
     drawn = {f"plain-{depth}" for depth in facts.PLAIN_DEPTHS.split()}
     drawn |= {f"resnet-{depth}" for depth in facts.RESNET_DEPTHS.split()}
     drawn |= {network for network in recorded if names.study_depth(network)}
