@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from resnet_paper.paper import facts, reproductions
-from resnet_paper.results import comparisons, curves, tables
+from resnet_paper.results import curves, tables
 from resnet_paper.results.formats import format_best, statistics
 from resnet_paper.runs.recipe import PAPER, SETTINGS
 from resnet_paper.runs.run import Result
@@ -195,11 +195,8 @@ def test_every_number_of_others_names_its_source() -> None:
     assert reproductions.TEST_ERROR_SPREAD.source.startswith("the paper (Table 6), nabla0001")
 
 
-def test_sources_stand_below_the_numbers(record_run: RecordRun) -> None:
+def test_the_source_of_responses_stands_below_them() -> None:
     assert "whose they were is not on record" in tables.responses([]).note
-    for settings, source in (("100-epochs", "cat-b0.tistory.com"), ("10-epochs", "not on record")):
-        result = record_run("resnet-18", settings=settings)
-        assert source in comparisons.comparison([result], settings).note
 
 
 def test_mean_responses(record_run: RecordRun) -> None:
@@ -207,29 +204,3 @@ def test_mean_responses(record_run: RecordRun) -> None:
     table = lines(tables.responses(results))
     assert "| ResNet-20 | 0.650 | 1 | 0.73 to 0.77 |" in table
     assert "| plain-20 | – | 0 | 0.84 |" in table
-
-
-def test_shortcut_options_in_the_papers_form(record_run: RecordRun) -> None:
-    results = [record_run("resnet-20-b", error=8.25, parameters=272_474), record_run("resnet-20")]
-    results.append(record_run("resnet-20-b", 1, diverged=500, parameters=272_474))
-    table = comparisons.shortcuts(results, 20)
-    assert table.name == "shortcuts-20"
-    assert lines(table)[3] == "| ResNet-20 B | 272,474 | 8.25, 1 diverged | 24.52 |"
-    assert lines(table)[4] == "| ResNet-20 C | – | – | 24.19 |"
-
-
-def test_a_comparison_reports_the_end_and_names_the_best_as_such(record_run: RecordRun) -> None:
-    def better_in_between(curve: pd.DataFrame) -> pd.DataFrame:
-        curve.loc[5, "test_error"] = 6.5
-        return curve
-
-    result = record_run(
-        *("vgg-19", 0, 9.0, "100-epochs"),
-        curve=better_in_between,
-        parameters=38_958_922,
-        test_loss=1.0,
-    )
-    table = comparisons.comparison([result], "100-epochs")
-    assert table.text["best on the test images (%)"].tolist() == ["93.50"]
-    line = "| VGG-19, seed 0 | 38.96M | 1.0000 | 91.00 | 93.50 | 0.3345 | 92.87 |"
-    assert lines(table)[2] == line
