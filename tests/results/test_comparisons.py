@@ -1,4 +1,4 @@
-"""Tables of the experiments beside section 4.2's have our numbers, and others' with their source."""
+"""Tables of the experiments beside section 4.2's: our numbers, and others' with their source."""
 
 from collections.abc import Callable
 
