@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from torch.torch_version import TorchVersion
 
 from resnet_paper.results import readme
 from resnet_paper.runs.recipe import SETTINGS
@@ -55,9 +56,8 @@ def test_every_published_run_is_listed_with_its_revision_and_hours() -> None:
 def test_constraints_pin_the_newest_pytorch_of_the_full_length_runs() -> None:
     pinned = re.findall(r"^torch==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
     results = finished_runs(ROOT / readme.PUBLISHED, "paper")
-    used = {result.record.environment.torch.partition("+")[0] for result in results}
-    newest = max(used, key=lambda version: [*map(int, version.split("."))])
-    assert pinned == [newest]
+    newest = max(TorchVersion(result.record.environment.torch) for result in results)
+    assert pinned == [newest.partition("+")[0]]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
