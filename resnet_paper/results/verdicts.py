@@ -150,17 +150,28 @@ def verdict(comparisons: Iterable[Verdict]) -> str:
 
 
 def compare(claimed: LessThan, measured: pd.DataFrame, of: Spread | None) -> Comparison:
-    """A comparison by a summary of the runs and the spread of its quantity, None if not known."""
+    """A comparison by a summary of the runs.
+
+    of: the spread of its quantity over all networks, None if not known; it is used where the two
+    networks have too few runs for a spread of their own.
+    """
     left = side(claimed.left, measured, claimed.quantity)
     right = side(claimed.right, measured, claimed.quantity)
-    noise = noise_of(of, left.runs, right.runs) if is_noisy(claimed) else 0.0
+    noise = 0.0
+    if is_noisy(claimed):
+        own = spread_over(sides(claimed), claimed.quantity, measured)
+        noise = noise_of(own if is_enough(own) else of, left.runs, right.runs)
     return Comparison(claimed, left, right, noise, decide(claimed, left.value, right.value, noise))
 
 
 def is_noisy(claimed: LessThan) -> bool:
     """True if two means over runs are compared; not a mean with a bound, nor a count."""
-    sides = (claimed.left, claimed.right)
-    return claimed.quantity in NOISY and all(isinstance(each, str) for each in sides)
+    return claimed.quantity in NOISY and len(sides(claimed)) == 2
+
+
+def sides(claimed: LessThan) -> set[str]:
+    """The networks that are compared."""
+    return {each for each in (claimed.left, claimed.right) if isinstance(each, str)}
 
 
 def decide(claimed: LessThan, left: float, right: float, noise: float) -> Verdict:
@@ -214,25 +225,28 @@ def student_t(of: Spread) -> float:
 
 def own_spread(quantity: str, measured: pd.DataFrame) -> Spread:
     """Pooled over those networks that the claims compare with each other by this quantity."""
-    compared = {
-        network
-        for claim in CLAIMS
-        for each in claim.comparisons
-        if each.quantity == quantity and is_noisy(each)
-        for network in (each.left, each.right)
-    }
-    runs = measured[measured["network"].isin(list(compared))]
-    values = runs.groupby("network")[QUANTITIES[quantity]]
+    comparisons = chain(*(claim.comparisons for claim in CLAIMS))
+    compared = [sides(each) for each in comparisons if each.quantity == quantity and is_noisy(each)]
+    return spread_over(set().union(*compared), quantity, measured)
+
+
+def spread_over(networks: set[str], quantity: str, measured: pd.DataFrame) -> Spread:
+    """The standard deviation over runs, pooled over networks."""
+    values = measured[measured["network"].isin(networks)].groupby("network")[QUANTITIES[quantity]]
     return pooled(zip(values.std(), values.count().tolist(), strict=True), "measured here")
 
 
+def is_enough(of: Spread) -> bool:
+    return of.degrees_of_freedom >= ENOUGH
+
+
 def spread(quantity: str, own: Spread, recipe: Recipe) -> Spread | None:
-    """The standard deviation over runs that decides a quantity's comparisons.
+    """The standard deviation over runs that decides comparisons of networks with few runs.
 
     That of the runs measured here if it has ENOUGH degrees of freedom; else, for errors on all test
     images, TEST_ERROR_SPREAD; else None.
     """
-    if own.degrees_of_freedom >= ENOUGH:
+    if is_enough(own):
         return own
     on_all_images = recipe.test_images == PAPER.test_images
     return TEST_ERROR_SPREAD if quantity == "test error" and on_all_images else None
@@ -242,8 +256,9 @@ def basis_of(own: dict[str, Spread], spreads: dict[str, Spread | None], recipe: 
     """The spreads that the verdicts use, in Markdown."""
     lines = [
         "Two means differ if their difference is above the noise, t s √(1/n₁ + 1/n₂). s is the "
-        "standard deviation over runs, pooled over the compared networks with n ≥ 2 where that has "
-        f"{ENOUGH} degrees of freedom; t is Student's t(0.975, degrees of freedom of s).\n"
+        "standard deviation over runs, pooled over the two networks; where they have fewer than "
+        f"{ENOUGH} degrees of freedom, over all compared networks with n ≥ 2, as below. t is "
+        "Student's t(0.975, degrees of freedom of s).\n"
     ]
     for quantity, of in spreads.items():
         freedom = own[quantity].degrees_of_freedom

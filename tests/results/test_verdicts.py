@@ -103,6 +103,19 @@ def test_the_runs_own_spread_from_four_degrees_of_freedom_on(record_run: RecordR
     assert verdict_of(DEEPER_PLAIN, four) == "within noise"  # 3.00, noise 3.58
 
 
+def test_two_networks_with_runs_enough_have_a_spread_of_their_own(record_run: RecordRun) -> None:
+    """The others, which vary much, decide only where the two have too few runs."""
+    low = runs_of(record_run, "plain-20", 9.0, 10.0, 11.0)
+    high = runs_of(record_run, "plain-56", 14.0, 15.0, 16.0)
+    others = runs_of(record_run, "plain-32", 10.0, 20.0) + runs_of(record_run, "resnet-20", 8.0)
+    own = T_4 * sqrt(1 / 3 + 1 / 3)
+    assert noise_of(DEEPER_PLAIN, low + high + others) == pytest.approx(own, abs=1e-4)
+    pooled_over_all = T_4 * sqrt((2 * 1 + 1 * 0.5 + 1 * 50) / 4) * sqrt(1 / 3 + 1 / 2)
+    assert noise_of(DEEPER_PLAIN, low + high[:2] + others) == pytest.approx(
+        pooled_over_all, rel=1e-4
+    )
+
+
 def test_the_spread_is_that_of_compared_networks_alone(record_run: RecordRun) -> None:
     results = runs_of(record_run, "plain-110", 60.0, 70.0, 80.0, 90.0, 61.0)
     results += runs_of(record_run, "resnet-20-b", 1.0, 20.0)
