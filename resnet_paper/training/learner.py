@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -80,6 +81,7 @@ class Learner:
         device = backend.device
         self.recipe, self.backend = recipe, backend
         self.stream = backend.stream()
+        self.enqueued: deque[torch.cuda.Event] = deque()  # an event at the end of each `advance`
         self.network = backend.prepare(network)
         self.train = train.to(device)
         self.normalise = Normalisation.of(self.train, recipe.normalisation)
@@ -181,6 +183,15 @@ class Learner:
         """Execute the next `count` of the loaded iterations."""
         for _ in range(count):
             self.execute_iteration()
+        if self.stream:
+            self.enqueued.append(self.stream.record_event())
+
+    @property
+    def ahead(self) -> int:
+        """How many calls of `advance` the device has not finished; none on a CPU."""
+        while self.enqueued and self.enqueued[0].query():
+            self.enqueued.popleft()
+        return len(self.enqueued)
 
     @property
     def busy(self) -> bool:

@@ -26,6 +26,9 @@ CHECKPOINT_EVERY = 300.0  # seconds: the most that a killed run loses, besides a
 # Between two looks at the clock and the keyboard: iterations, and batches of an evaluation.
 ITERATIONS_AT_ONCE = {"cpu": 1, "cuda": 100}
 BATCHES_AT_ONCE = {"cpu": 1, "cuda": 20}
+# Of those, how many a GPU is given before it has finished the first: its queue must not fill up,
+# since this process would then wait for one run while the others have nothing to do.
+MOST_AHEAD = 3
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,14 @@ class Training:
             if time.monotonic() - self.saved > CHECKPOINT_EVERY:
                 self.save()
             yield self.progress()
-        while learner.busy:
+            while learner.ahead >= MOST_AHEAD:
+                time.sleep(1e-4)
+                yield self.progress()
+        yield from self.wait()
+
+    def wait(self) -> Iterator[Progress]:
+        """Until the device has done what it was given, while other runs have their turns."""
+        while self.learner.busy:
             time.sleep(1e-4)
             yield self.progress()
 
@@ -174,13 +184,16 @@ class Training:
         for count, _ in enumerate(self.learner.evaluate(images), start=1):
             if count % at_once == 0:
                 yield self.progress()
+        yield from self.wait()
         return self.learner.evaluation_errors(len(images))
 
     def use_precise_statistics(self) -> Iterator[Progress]:
         """Recompute BN's statistics over the run's first batches."""
         plan = self.stream.plan(0, self.recipe.statistics_batches)
-        for _ in self.learner.recompute_statistics(plan):
-            yield self.progress()
+        at_once = BATCHES_AT_ONCE[self.learner.backend.device]
+        for count, _ in enumerate(self.learner.recompute_statistics(plan), start=1):
+            if count % at_once == 0:
+                yield self.progress()
 
     def finish(self) -> Iterator[Progress]:
         """Write the weights, then run.json with the final errors; then remove the checkpoint."""

@@ -58,6 +58,17 @@ def test_the_rate_inside_the_graph_is_the_plans(recipe: Recipe, dataset: Dataset
         assert torch.equal(weights["stem.conv.weight"], before["stem.conv.weight"]) != moves
 
 
+def test_what_the_device_has_finished_is_no_longer_ahead(recipe: Recipe, dataset: Dataset) -> None:
+    chosen = backend.choose("cuda", "float32")
+    learner = Learner(build("resnet-8"), recipe, dataset.train, chosen)
+    learner.load(BatchStream(len(dataset.train), 16, seed=0).plan(0, 4), [0.01] * 4)
+    for number in range(1, 5):
+        learner.advance(1)
+        assert 0 <= learner.ahead <= number
+    learner.training_errors(1)  # waits for the device
+    assert learner.ahead == 0
+
+
 @pytest.mark.parametrize("precision", ["bfloat16", "tf32", "float32"])
 @pytest.mark.parametrize("cut", [1, 4, 11])
 def test_interrupted_equals_uninterrupted(
