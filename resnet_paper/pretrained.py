@@ -12,7 +12,7 @@ from resnet_paper.errors import UserError
 from resnet_paper.networks.build import load_weights
 from resnet_paper.networks.names import canonical, parse
 from resnet_paper.runs.recipe import PAPER
-from resnet_paper.runs.run import Run
+from resnet_paper.runs.run import Run, begun_runs
 
 # Of a clone, also where it was unpacked without symbolic links, else of an installed package.
 IN_CLONE = Path(__file__).parents[1] / "experiments" / "runs"
@@ -40,18 +40,22 @@ class Classifier(nn.Module):
 
 
 def load(
-    network: str, seed: int = 0, runs: Path = PUBLISHED, settings: str = "paper"
+    network: str, seed: int | None = None, runs: Path = PUBLISHED, settings: str = "paper"
 ) -> Classifier:
     """A network as it was at the end of a recorded run, in test mode.
 
     network and settings are taken in any spelling that the commands take, as "ResNet-20".
     settings: "paper" for the full-length runs, "overnight" for those of an eighth of the length.
+    seed: of the run; None: the lowest that has weights.
     Raises UserError if there are no weights of it, naming those that there are, if they are damaged
     or were trained with another normalisation; UnknownNetworkError if no network has this name.
     """
     network, settings = canonical(network), settings.lower()
     if parse(network).kind == "imagenet-resnet":
         raise UserError(f"{network} is for ImageNet's images: this loads networks for CIFAR-10's")
+    if seed is None:
+        of_network = (each for each in begun_runs(runs, settings) if each.network == network)
+        seed = next((each.seed for each in of_network if each.weights_file.exists()), 0)
     run = Run(runs, settings, network, seed)
     result = run.result() if run.finished else None
     content = result.weights() if result else None

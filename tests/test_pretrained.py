@@ -12,7 +12,6 @@ from resnet_paper.networks.build import build
 from resnet_paper.runs.recipe import PAPER
 from resnet_paper.runs.run import Result, finished_runs
 from resnet_paper.study.evaluate import evaluate
-from resnet_paper.study.publish import publishes_weights
 from resnet_paper.training import data
 from resnet_paper.training.data import Normalisation
 from tests.conftest import REAL_DATA, needs_cifar10
@@ -64,6 +63,15 @@ def test_the_mean_image_is_that_of_the_training_images() -> None:
     assert torch.equal(mean, Normalisation.of(images).mean)
 
 
+def test_without_a_seed_the_lowest_that_has_weights(record_run: Callable[..., Result]) -> None:
+    networks = {seed: build("resnet-8", seed) for seed in (2, 10)}
+    for seed, network in networks.items():
+        root = record_run("resnet-8", seed, weights=network).run.root
+    record_run("resnet-8", 0)
+    loaded = pretrained.load("resnet-8", runs=root).network
+    assert all(map(torch.equal, loaded.parameters(), networks[2].parameters()))
+
+
 @pytest.mark.parametrize("seed", [0, 7], ids=["without weights", "no run"])
 def test_what_is_not_there_is_one_line_that_says_what_is(
     seed: int, record_run: Callable[..., Result]
@@ -87,14 +95,14 @@ def test_published_weights_have_the_errors_that_their_runs_state() -> None:
         result
         for settings in ("paper", "overnight")
         for result in finished_runs(pretrained.PUBLISHED, settings)
-        if publishes_weights(result)
+        if result.record.published
     ]
-    assert found
+    assert len({(each.record.settings, each.network) for each in found}) == len(found) > 0
     for result in found:
         record = result.record
         network = pretrained.load(result.network, settings=record.settings)
         error = evaluate(network, images, lambda pixels: pixels / 255)[1]
-        assert record.published is not None
+        assert record.published
         assert error == pytest.approx(record.published.test_error, abs=0.02), result
         # The run tested itself in bfloat16, where more errors also mean more undecided images.
         assert error == pytest.approx(record.test_error, abs=0.1, rel=0.01), result

@@ -37,7 +37,7 @@ def publish(result: Result, root: Path, test: Images, normalise: Normalisation) 
         require_absent(published)
         content = dict(result.content)
         files = {name: result.file(name) for name in ("curve.csv", "responses.csv")}
-        weights = result.weights() if publishes_weights(result) else None
+        weights = result.weights() if publishes_weights(result, root) else None
         if weights is not None:
             network = load_weights(result.network, weights, str(result.run.weights_file)).eval()
             files["weights.pt"], said = compact(network, test, normalise)
@@ -57,11 +57,16 @@ def require_absent(run: Run) -> None:
         raise UserError(f"{run.directory} has a run already: it is not overwritten")
 
 
-def publishes_weights(result: Result) -> bool:
-    """Seed 0 of section 4.2's nets up to DEEPEST_WITH_WEIGHTS layers, if it did not diverge."""
+def publishes_weights(result: Result, root: Path) -> bool:
+    """The first run of each of section 4.2's nets up to DEEPEST_WITH_WEIGHTS layers.
+
+    False if it diverged, or if the root has weights of another run of the network.
+    """
     layers = names.study_depth(result.network)
     shallow = layers is not None and layers <= DEEPEST_WITH_WEIGHTS
-    return shallow and result.seed == 0 and not result.diverged
+    others = replace(result.run, root=root).directory.parent.glob("seed-*/weights.pt")
+    first = all(file.parent.name == f"seed-{result.seed}" for file in others)
+    return shallow and first and not result.diverged
 
 
 def compact(network: nn.Module, test: Images, normalise: Normalisation) -> tuple[bytes, Published]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
+from itertools import count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from resnet_paper.networks import names
 from resnet_paper.runs.datasets import DATA_SETS
 from resnet_paper.runs.files import require_writable
 from resnet_paper.runs.recipe import SETTINGS, Recipe
-from resnet_paper.runs.run import Result, Run, finished_runs
+from resnet_paper.runs.run import Result, Run, begun_runs, finished_runs
 
 if TYPE_CHECKING:
     from resnet_paper.study.engine import Engine
@@ -72,8 +73,26 @@ class Study:
         return Run(self.root, self.settings, network, seed)
 
     def runs_of(self, networks: Sequence[str]) -> list[Run]:
-        """The runs that the study wants of these networks: seeds 0, 1, 2, ..."""
-        return [self.run(network, seed) for seed in range(self.seeds) for network in networks]
+        """The runs that the study wants of these networks: `seeds` of each.
+
+        Those that have finished, whatever their seeds, then those of seeds 0, 1, 2, ...
+        """
+        seeds = {network: self.seeds_of(network) for network in networks}
+        return [
+            self.run(network, seeds[network][number])
+            for number in range(self.seeds)
+            for network in networks
+        ]
+
+    def seeds_of(self, network: str) -> list[int]:
+        """The seeds of the runs that the study wants of a network, from the lowest."""
+        finished = []
+        for run in begun_runs(self.root, self.settings):
+            with suppress(UserError):  # what is damaged is said where it is used
+                if run.network == network and run.finished:
+                    finished.append(run.seed)
+        others = (seed for seed in count() if seed not in finished)
+        return sorted([*finished, *islice(others, self.seeds)][: self.seeds])
 
     def results(self, networks: Sequence[str] | None = None) -> list[Result]:
         """The finished runs, of all networks or of these; UserError if of another recipe."""

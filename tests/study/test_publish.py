@@ -78,16 +78,18 @@ def test_two_images_in_ten_thousand_may_change(
     assert said.weights == chosen
 
 
-def test_weights_go_along_up_to_110_layers(record_run: RecordRun) -> None:
+def test_weights_go_along_up_to_110_layers(record_run: RecordRun, tmp_path: Path) -> None:
     depths = [
-        layers for layers in (8, 110, 116) if publishes_weights(record_run(f"plain-{layers}"))
+        layers
+        for layers in (8, 110, 116)
+        if publishes_weights(record_run(f"plain-{layers}"), tmp_path / "to")
     ]
     assert depths == [8, 110]
 
 
 @pytest.mark.parametrize(
     ("network", "seed", "diverged"),
-    [("resnet-8", 1, None), ("resnet-8", 0, 9), ("resnet-1202", 0, None), ("resnet-18", 0, None)],
+    [("resnet-8", 0, 9), ("resnet-1202", 0, None), ("resnet-18", 0, None)],
 )
 def test_what_goes_without_weights(
     network: str, seed: int, diverged: int | None, record_run: RecordRun, tmp_path: Path
@@ -96,6 +98,21 @@ def test_what_goes_without_weights(
     published = publish(result, tmp_path / "to", IMAGES, NORMALISE)
     assert not published.run.weights_file.exists()
     assert published.record.sha256.keys() == {"curve.csv", "run.json"}
+
+
+def test_one_run_of_each_network_has_weights(record_run: RecordRun, tmp_path: Path) -> None:
+    """The first that is published, whatever its seed, also when its copy was interrupted."""
+    for network, seed, there in (
+        ("resnet-8", 2, True),
+        ("resnet-8", 0, False),
+        ("resnet-8", 3, False),
+        ("plain-8", 1, True),
+    ):
+        result = record_run(network, seed, weights=build(network))
+        for _ in range(2):
+            published = publish(result, tmp_path / "to", IMAGES, NORMALISE)
+            assert published.run.weights_file.exists() == there
+            published.run.record_file.unlink()
 
 
 def test_a_published_run_is_not_overwritten(record_run: RecordRun) -> None:

@@ -42,6 +42,27 @@ def test_runs_by_turns_equal_runs_one_after_another(tmp_path: Path) -> None:
         assert_same_result(one.run, other.run)
 
 
+def test_finished_runs_count_whatever_their_seeds(
+    record_run: Callable[..., Result], tmp_path: Path
+) -> None:
+    for network, seed in (("resnet-8", 1), ("resnet-8", 3), ("plain-8", 0)):
+        root = record_run(network, seed).run.root
+    Run(root, "paper", "resnet-8", 0).directory.mkdir()  # was begun
+    wanted = [
+        [(run.network, run.seed) for run in Study(root=root, seeds=seeds).runs_of(networks)]
+        for seeds, networks in ((1, ["resnet-8", "plain-8"]), (3, ["resnet-8"]), (2, ["plain-8"]))
+    ]
+    assert wanted == [
+        [("resnet-8", 1), ("plain-8", 0)],
+        [("resnet-8", 0), ("resnet-8", 1), ("resnet-8", 3)],
+        [("plain-8", 0), ("plain-8", 1)],
+    ]
+    assert [run.seed for run in Study(root=tmp_path / "new", seeds=2).runs_of(["plain-8"])] == [
+        0,
+        1,
+    ]
+
+
 @pytest.mark.usefixtures("small")
 def test_a_run_held_by_another_process_is_left_to_it_and_the_others_are_trained(
     tmp_path: Path,
