@@ -23,6 +23,7 @@ from resnet_paper.runs.recipe import CHANNELS, PAPER
 from resnet_paper.training import backend, data
 from resnet_paper.training.data import BatchStream, Images
 from resnet_paper.training.learner import Learner
+from resnet_paper.training.loop import ITERATIONS_AT_ONCE
 
 IMAGES = 5_000
 ROUND = {"cpu": 10, "cuda": 200}  # iterations
@@ -203,11 +204,12 @@ def runs_an_hour(network: str, device: str, at_once: int) -> float:
         learner.advance(100)  # the first replays are slower
         learner.training_errors(1)
         learner.load(plan, rates)
+    turns, count = len(plan) // ITERATIONS_AT_ONCE[device], ITERATIONS_AT_ONCE[device]
     start = time.perf_counter()
-    for _ in range(len(plan) // 100):
+    for _ in range(turns):
         for learner in learners:
-            learner.advance(100)
+            learner.advance(count)
     for learner in learners:
         learner.training_errors(1)  # waits for the device
     seconds = time.perf_counter() - start
-    return 3600 / seconds * at_once * len(plan) / PAPER.iterations
+    return 3600 / seconds * at_once * turns * count / PAPER.iterations
