@@ -13,11 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from resnet_paper.networks.batch_norm import BN_MOMENTUM, bn_statistics
 from resnet_paper.runs.recipe import Recipe
 from resnet_paper.training.backend import CAPTURE_WARMUPS, Backend
 from resnet_paper.training.data import Images, Normalisation, Plan, augment
 
-BN_MOMENTUM = 0.1  # torch's default
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
@@ -293,19 +293,3 @@ class Learner:
         here, stored = [*self.momentum, *self.training], [*state.momentum, *state.tally]
         for value, kept in zip(here, stored, strict=True):
             value.copy_(kept)
-
-
-def bn_statistics(network: nn.Module) -> list[Tensor]:
-    """The moving averages of a network's BN layers: of each its mean and its variance.
-
-    Raises ValueError if a layer has none, or another momentum than BN_MOMENTUM.
-    """
-    statistics = []
-    for name, module in network.named_modules():
-        if isinstance(module, nn.BatchNorm2d):
-            if module.running_mean is None or module.running_var is None:
-                raise ValueError(f"{name} has no moving averages")
-            if module.momentum != BN_MOMENTUM:
-                raise ValueError(f"{name} has momentum {module.momentum}, not {BN_MOMENTUM}")
-            statistics += [module.running_mean, module.running_var]
-    return statistics

@@ -7,14 +7,13 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from resnet_paper.networks import resnets
 from resnet_paper.networks.build import build
 from resnet_paper.runs.recipe import Recipe
 from resnet_paper.training import backend, data
 from resnet_paper.training.data import BatchStream, Dataset
-from resnet_paper.training.learner import Learner, bn_statistics
+from resnet_paper.training.learner import Learner
 from tests.training.trained import CPU
 
 
@@ -146,28 +145,6 @@ def test_evaluation_takes_as_many_images_at_a_time_as_suits_their_size(
 ) -> None:
     pixels = torch.zeros(1, 3, size, size, dtype=torch.uint8)
     assert data.Images(pixels, torch.zeros(1)).evaluation_batch == at_once
-
-
-def test_only_bn_layers_have_bn_statistics() -> None:
-    """Another buffer of floats is left alone: it is no moving average."""
-    network = build("resnet-8")
-    network.register_buffer("scale", torch.ones(3))
-    statistics = bn_statistics(network)
-    assert len(statistics) == 2 * 7
-    assert all(value is not network.scale for value in statistics)
-
-
-@pytest.mark.parametrize(
-    ("layer", "says"),
-    [
-        (nn.BatchNorm2d(3, momentum=0.01), "momentum 0.01, not 0.1"),
-        (nn.BatchNorm2d(3, momentum=None), "momentum None, not 0.1"),
-        (nn.BatchNorm2d(3, track_running_stats=False), "no moving averages"),
-    ],
-)
-def test_bn_that_precise_statistics_would_get_wrong_is_refused(layer: nn.Module, says: str) -> None:
-    with pytest.raises(ValueError, match=says):
-        bn_statistics(nn.Sequential(layer))
 
 
 def test_a_plan_holds_as_many_batches_as_any_interval(recipe: Recipe, dataset: Dataset) -> None:
