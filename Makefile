@@ -94,7 +94,7 @@ help:  ## this list
 	@echo "                100-epochs, tiny-epochs, imagenette, tiny-imagenette (100-epochs)"
 	@echo "  DEPTHS        residual nets of table6 and fig6: 6n+2 (20 32 44 56 110)"
 	@echo "  PLAIN_DEPTHS  plain nets of fig6 (20 32 44 56)"
-	@echo "  SEEDS         how many runs of each network, from seed 0 (1)"
+	@echo "  SEEDS         how many runs of each network (1): those that have finished count"
 	@echo "  NETWORK SEED  the run of train (seed 0); NETWORK: of fig6's precise BN (resnet-20)"
 	@echo "  DEPTH         of the three nets of shortcuts (20)"
 	@echo "  DATA_DIR      where CIFAR-10 and Imagenette are, or are downloaded to (data)"

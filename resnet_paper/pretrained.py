@@ -46,7 +46,7 @@ def load(
 
     network and settings are taken in any spelling that the commands take, as "ResNet-20".
     settings: "paper" for the full-length runs, "overnight" for those of an eighth of the length.
-    seed: of the run; None: the lowest that has weights.
+    seed: of the run; None: of the published one, else the lowest that has weights.
     Raises UserError if there are no weights of it, naming those that there are, if they are damaged
     or were trained with another normalisation; UnknownNetworkError if no network has this name.
     """
@@ -54,8 +54,7 @@ def load(
     if parse(network).kind == "imagenet-resnet":
         raise UserError(f"{network} is for ImageNet's images: this loads networks for CIFAR-10's")
     if seed is None:
-        of_network = (each for each in begun_runs(runs, settings) if each.network == network)
-        seed = next((each.seed for each in of_network if each.weights_file.exists()), 0)
+        seed = first_seed(runs, settings, network)
     run = Run(runs, settings, network, seed)
     result = run.result() if run.finished else None
     content = result.weights() if result else None
@@ -77,3 +76,13 @@ def load(
             "networks.build.load_weights"
         )
     return Classifier(load_weights(network, content, str(run.weights_file))).eval()
+
+
+def first_seed(runs: Path, settings: str, network: str) -> int:
+    """The seed of a network's published weights, else the lowest that has any; 0 without any."""
+    found = []
+    for run in begun_runs(runs, settings):
+        record = run.record() if run.network == network else None
+        if record and record.finished and run.weights_file.exists():
+            found.append((record.published is None, run.seed))
+    return min(found, default=(True, 0))[1]

@@ -8,9 +8,10 @@ import torch
 
 from resnet_paper import pretrained
 from resnet_paper.errors import UnknownNetworkError, UserError
+from resnet_paper.networks import names
 from resnet_paper.networks.build import build
 from resnet_paper.runs.recipe import PAPER
-from resnet_paper.runs.run import Result, finished_runs
+from resnet_paper.runs.run import Result, Run, finished_runs
 from resnet_paper.study.evaluate import evaluate
 from resnet_paper.training import data
 from resnet_paper.training.data import Normalisation
@@ -63,13 +64,46 @@ def test_the_mean_image_is_that_of_the_training_images() -> None:
     assert torch.equal(mean, Normalisation.of(images).mean)
 
 
-def test_without_a_seed_the_lowest_that_has_weights(record_run: Callable[..., Result]) -> None:
-    networks = {seed: build("resnet-8", seed) for seed in (2, 10)}
-    for seed, network in networks.items():
-        root = record_run("resnet-8", seed, weights=network).run.root
+def test_without_a_seed_the_published_weights_else_those_of_the_lowest(
+    record_run: Callable[..., Result],
+) -> None:
+    """Runs without weights or not finished do not count."""
+
+    def loads(seed: int) -> bool:
+        loaded = pretrained.load("resnet-8", runs=root).network
+        return all(map(torch.equal, loaded.parameters(), build("resnet-8", seed).parameters()))
+
+    for seed in (2, 10, 5):
+        run = record_run("resnet-8", seed, weights=build("resnet-8", seed)).run
+    root = run.root
     record_run("resnet-8", 0)
-    loaded = pretrained.load("resnet-8", runs=root).network
-    assert all(map(torch.equal, loaded.parameters(), networks[2].parameters()))
+    unfinished = Run(root, "paper", "resnet-8", 1)
+    unfinished.directory.mkdir()
+    unfinished.weights_file.write_bytes(run.weights_file.read_bytes())
+    assert loads(2)
+    found = run.read()
+    assert found
+    run.write_record({**found[0], "published": {"weights": "float32", "test_error": 8.5}})
+    assert loads(5)
+
+
+@pytest.mark.published
+def test_each_published_network_has_weights() -> None:
+    """One run of each of the study's nets up to 110 layers, and its weights are there."""
+    results = [
+        result
+        for settings in ("paper", "overnight")
+        for result in finished_runs(pretrained.PUBLISHED, settings)
+    ]
+    with_weights = [each for each in results if each.record.published]
+    networks = [(each.record.settings, each.network) for each in with_weights]
+    assert len(networks) == len(set(networks))
+    assert set(networks) == {
+        (each.record.settings, each.network)
+        for each in results
+        if (names.study_depth(each.network) or 1202) <= 110 and not each.diverged
+    }
+    assert all(each.weights() for each in with_weights)
 
 
 @pytest.mark.parametrize("seed", [0, 7], ids=["without weights", "no run"])
@@ -95,14 +129,13 @@ def test_published_weights_have_the_errors_that_their_runs_state() -> None:
         result
         for settings in ("paper", "overnight")
         for result in finished_runs(pretrained.PUBLISHED, settings)
-        if result.record.published
     ]
-    assert len({(each.record.settings, each.network) for each in found}) == len(found) > 0
     for result in found:
         record = result.record
+        if not record.published:
+            continue
         network = pretrained.load(result.network, settings=record.settings)
         error = evaluate(network, images, lambda pixels: pixels / 255)[1]
-        assert record.published
         assert error == pytest.approx(record.published.test_error, abs=0.02), result
         # The run tested itself in bfloat16, where more errors also mean more undecided images.
         assert error == pytest.approx(record.test_error, abs=0.1, rel=0.01), result

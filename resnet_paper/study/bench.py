@@ -23,7 +23,7 @@ from resnet_paper.runs.recipe import CHANNELS, PAPER
 from resnet_paper.training import backend, data
 from resnet_paper.training.data import BatchStream, Images
 from resnet_paper.training.learner import Learner
-from resnet_paper.training.loop import ITERATIONS_AT_ONCE
+from resnet_paper.training.loop import ITERATIONS_AT_ONCE, MOST_AHEAD
 
 IMAGES = 5_000
 ROUND = {"cpu": 10, "cuda": 200}  # iterations
@@ -204,11 +204,15 @@ def runs_an_hour(network: str, device: str, at_once: int) -> float:
         learner.advance(100)  # the first replays are slower
         learner.training_errors(1)
         learner.load(plan, rates)
-    turns, count = len(plan) // ITERATIONS_AT_ONCE[device], ITERATIONS_AT_ONCE[device]
+    count = ITERATIONS_AT_ONCE[device]
+    turns = len(plan) // count
+    left = dict.fromkeys(learners, turns)
     start = time.perf_counter()
-    for _ in range(turns):
+    while any(left.values()):
         for learner in learners:
-            learner.advance(count)
+            if left[learner] and learner.ahead < MOST_AHEAD:
+                learner.advance(count)
+                left[learner] -= 1
     for learner in learners:
         learner.training_errors(1)  # waits for the device
     seconds = time.perf_counter() - start

@@ -14,7 +14,7 @@ from resnet_paper.networks import names
 from resnet_paper.networks.build import load_weights
 from resnet_paper.runs.files import write
 from resnet_paper.runs.record import Published, as_json
-from resnet_paper.runs.run import Result, Run
+from resnet_paper.runs.run import Result, Run, begun_runs
 from resnet_paper.study.evaluate import evaluate
 from resnet_paper.training.data import Images, Normalisation
 
@@ -60,13 +60,14 @@ def require_absent(run: Run) -> None:
 def publishes_weights(result: Result, root: Path) -> bool:
     """The first run of each of section 4.2's nets up to DEEPEST_WITH_WEIGHTS layers.
 
-    False if it diverged, or if the root has weights of another run of the network.
+    False if it diverged, or if the root has published weights of the network.
     """
     layers = names.study_depth(result.network)
-    shallow = layers is not None and layers <= DEEPEST_WITH_WEIGHTS
-    others = replace(result.run, root=root).directory.parent.glob("seed-*/weights.pt")
-    first = all(file.parent.name == f"seed-{result.seed}" for file in others)
-    return shallow and first and not result.diverged
+    if layers is None or layers > DEEPEST_WITH_WEIGHTS or result.diverged:
+        return False
+    others = begun_runs(root, result.run.settings)
+    records = [run.record() for run in others if run.network == result.network]
+    return not any(record and record.published for record in records)
 
 
 def compact(network: nn.Module, test: Images, normalise: Normalisation) -> tuple[bytes, Published]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
@@ -85,12 +85,18 @@ class Study:
         ]
 
     def seeds_of(self, network: str) -> list[int]:
-        """The seeds of the runs that the study wants of a network, from the lowest."""
+        """The seeds of the runs that the study wants of a network, from the lowest.
+
+        A damaged run counts as finished, so that it is not passed over in silence.
+        """
         finished = []
         for run in begun_runs(self.root, self.settings):
-            with suppress(UserError):  # what is damaged is said where it is used
-                if run.network == network and run.finished:
-                    finished.append(run.seed)
+            try:
+                counts = run.network == network and run.finished
+            except UserError:
+                counts = True
+            if counts:
+                finished.append(run.seed)
         others = (seed for seed in count() if seed not in finished)
         return sorted([*finished, *islice(others, self.seeds)][: self.seeds])
 

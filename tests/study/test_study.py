@@ -48,14 +48,23 @@ def test_finished_runs_count_whatever_their_seeds(
     for network, seed in (("resnet-8", 1), ("resnet-8", 3), ("plain-8", 0)):
         root = record_run(network, seed).run.root
     Run(root, "paper", "resnet-8", 0).directory.mkdir()  # was begun
+    damaged = Run(root, "paper", "resnet-14", 2)
+    damaged.directory.mkdir(parents=True)
+    damaged.record_file.write_text("{")
     wanted = [
         [(run.network, run.seed) for run in Study(root=root, seeds=seeds).runs_of(networks)]
-        for seeds, networks in ((1, ["resnet-8", "plain-8"]), (3, ["resnet-8"]), (2, ["plain-8"]))
+        for seeds, networks in (
+            (1, ["resnet-8", "plain-8"]),
+            (3, ["resnet-8"]),
+            (2, ["plain-8"]),
+            (1, ["resnet-14"]),
+        )
     ]
     assert wanted == [
         [("resnet-8", 1), ("plain-8", 0)],
         [("resnet-8", 0), ("resnet-8", 1), ("resnet-8", 3)],
         [("plain-8", 0), ("plain-8", 1)],
+        [("resnet-14", 2)],
     ]
     assert [run.seed for run in Study(root=tmp_path / "new", seeds=2).runs_of(["plain-8"])] == [
         0,

@@ -59,6 +59,30 @@ def test_a_finished_run_leaves_its_files(tmp_path: Path, recipe: Recipe, dataset
     assert not run.checkpoint_file.exists()
 
 
+def test_a_run_whose_device_is_behind_gives_way(
+    tmp_path: Path, recipe: Recipe, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It gets no more iterations while too many are ahead, and nothing is read while it is busy."""
+    ahead, busy = iter([loop.MOST_AHEAD, loop.MOST_AHEAD + 1]), iter([True, True, True])
+    monkeypatch.setattr(loop.Learner, "ahead", property(lambda _: next(ahead, 0)))
+    monkeypatch.setattr(loop.Learner, "busy", property(lambda _: next(busy, False)))
+    read = []
+    errors = loop.Learner.training_errors
+    monkeypatch.setattr(
+        loop.Learner,
+        "training_errors",
+        lambda *given: read.append(len(list(busy))) or errors(*given),
+    )
+    recipe = replace(recipe, measure_every=2)
+    steps = loop.train(Run(tmp_path, "tiny", "resnet-8", 0), recipe, dataset, CPU)
+    assert [next(steps).iteration for _ in range(7)] == [1, 1, 1, 2, 2, 2, 2]
+    assert not read
+    while next(steps).row is None:
+        pass
+    assert read == [0]
+    steps.close()
+
+
 def test_crops_move_as_far_as_the_recipe_pads(
     tmp_path: Path, recipe: Recipe, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
