@@ -79,10 +79,19 @@ def load(
 
 
 def first_seed(runs: Path, settings: str, network: str) -> int:
-    """The seed of a network's published weights, else the lowest that has any; 0 without any."""
+    """The seed of a network's published weights, else the lowest that has any; 0 without any.
+
+    A damaged run comes last, so that `load` says so only where there is no other.
+    """
     found = []
     for run in begun_runs(runs, settings):
-        record = run.record() if run.network == network else None
-        if record and record.finished and run.weights_file.exists():
-            found.append((record.published is None, run.seed))
-    return min(found, default=(True, 0))[1]
+        if run.network != network:
+            continue
+        try:
+            record = run.record()
+        except UserError:
+            found.append((2, run.seed))
+            continue
+        if record and "weights.pt" in record.sha256 and run.weights_file.exists():
+            found.append((0 if record.published else 1, run.seed))
+    return min(found, default=(0, 0))[1]

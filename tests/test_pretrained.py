@@ -80,6 +80,10 @@ def test_without_a_seed_the_published_weights_else_those_of_the_lowest(
     unfinished = Run(root, "paper", "resnet-8", 1)
     unfinished.directory.mkdir()
     unfinished.weights_file.write_bytes(run.weights_file.read_bytes())
+    Run(root, "paper", "resnet-8", 0).weights_file.write_bytes(b"not of the record")
+    damaged = Run(root, "paper", "resnet-8", 3)
+    damaged.directory.mkdir()
+    damaged.record_file.write_text("{")
     assert loads(2)
     found = run.read()
     assert found
@@ -97,7 +101,7 @@ def test_each_published_network_has_weights() -> None:
     ]
     with_weights = [each for each in results if each.record.published]
     networks = [(each.record.settings, each.network) for each in with_weights]
-    assert len(networks) == len(set(networks))
+    assert len(networks) == len(set(networks)) > 0
     assert set(networks) == {
         (each.record.settings, each.network)
         for each in results

@@ -209,10 +209,12 @@ def runs_an_hour(network: str, device: str, at_once: int) -> float:
     left = dict.fromkeys(learners, turns)
     start = time.perf_counter()
     while any(left.values()):
-        for learner in learners:
-            if left[learner] and learner.ahead < MOST_AHEAD:
-                learner.advance(count)
-                left[learner] -= 1
+        ready = [each for each in learners if left[each] and each.ahead < MOST_AHEAD]
+        for learner in ready:
+            learner.advance(count)
+            left[learner] -= 1
+        if not ready:
+            time.sleep(1e-4)
     for learner in learners:
         learner.training_errors(1)  # waits for the device
     seconds = time.perf_counter() - start

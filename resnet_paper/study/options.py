@@ -81,7 +81,7 @@ class Count(click.ParamType):
         if str(value).isdecimal() and int(value) > 0:
             return int(value)
         return self.fail(
-            f"{value!r} is not a number of seeds: SEEDS=3 wants three runs of each network",
+            f"{value!r} is not a number of seeds: SEEDS=3 asks for three runs of each network",
             param,
             ctx,
         )

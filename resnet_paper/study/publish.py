@@ -42,6 +42,8 @@ def publish(result: Result, root: Path, test: Images, normalise: Normalisation) 
             network = load_weights(result.network, weights, str(result.run.weights_file)).eval()
             files["weights.pt"], said = compact(network, test, normalise)
             content["published"] = as_json(said)
+        else:
+            published.weights_file.unlink(missing_ok=True)  # of an interrupted copy
         content["sha256"] = {
             name: write(published.directory / name, data)
             for name, data in files.items()

@@ -27,8 +27,8 @@ CHECKPOINT_EVERY = 300.0  # seconds: the most that a killed run loses, besides a
 ITERATIONS_AT_ONCE = {"cpu": 1, "cuda": 3}
 BATCHES_AT_ONCE = {"cpu": 1, "cuda": 20}
 # Of those, how many a GPU is given before it has finished the first. A launch waits while its
-# stream has some 80 ms of work, 13 iterations of ResNet-56 on an H200, and so do the other runs:
-# those of deeper networks still wait at times.
+# stream has some 80 ms of work, 13 iterations of ResNet-56 on an H200, and so do the other runs;
+# beside a deeper network they still wait at times.
 MOST_AHEAD = 4
 
 

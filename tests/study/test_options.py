@@ -40,7 +40,7 @@ def test_what_is_typed_is_what_is_meant(typed: str, meant: str) -> None:
         ("--device cdua", "did you mean 'cuda'?"),
         ("--precision float23", "did you mean 'float32'?"),
         ("--network resent-20", "did you mean resnet-20?"),
-        ("--seeds 0,1,2", "SEEDS=3 wants three runs"),
+        ("--seeds 0,1,2", "SEEDS=3 asks for three runs"),
         ("--seeds 0", "is not a number of seeds"),
         ("--runs file", "file is a file"),
         ("--runs mine/paper", "mine/paper is inside a directory of runs"),

@@ -1,0 +1,42 @@
+"""Runs at once are timed by turns, as training gives them."""
+
+from typing import Any
+
+import pytest
+
+from resnet_paper.runs.recipe import PAPER
+from resnet_paper.study import bench
+from resnet_paper.training.loop import ITERATIONS_AT_ONCE, MOST_AHEAD
+
+
+class SlowLearner:
+    """A learner whose device ends one call of `advance` each time that it is looked at."""
+
+    def __init__(self, *_: Any) -> None:
+        self.iterations = self.pending = self.most = 0
+
+    def load(self, *_: Any) -> None:
+        self.iterations = 0
+
+    def advance(self, count: int) -> None:
+        self.iterations += count
+        self.pending += 2
+        self.most = max(self.most, self.pending)
+
+    @property
+    def ahead(self) -> int:
+        self.pending = max(self.pending - 1, 0)
+        return self.pending
+
+    def training_errors(self, _: int) -> None:
+        self.pending = 0
+
+
+def test_each_run_gets_its_iterations_and_none_runs_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    learners = [SlowLearner(), SlowLearner()]
+    made = iter(learners)
+    monkeypatch.setattr(bench, "Learner", lambda *_: next(made))
+    assert bench.runs_an_hour("resnet-8", "cpu", at_once=2) > 0
+    for learner in learners:
+        assert learner.iterations == PAPER.measure_every // ITERATIONS_AT_ONCE["cpu"]
+        assert learner.most == MOST_AHEAD + 1, "two at a time here, the last below the limit"
