@@ -47,8 +47,6 @@ def main(study: Study, to: Path) -> None:
         weights = published.record.published
         precision = f"with weights in {weights.weights}" if weights else "without weights"
         click.echo(f"{run}: published, {published.run.directory}, {precision}")
-        if weights and run.seed:
-            click.echo(f"  git ignores them by their seed: git add -f {published.run.weights_file}")
 
 
 if __name__ == "__main__":

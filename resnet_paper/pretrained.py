@@ -84,9 +84,7 @@ def first_seed(runs: Path, settings: str, network: str) -> int:
     A damaged run comes last, so that `load` says so only where there is no other.
     """
     found = []
-    for run in begun_runs(runs, settings):
-        if run.network != network:
-            continue
+    for run in begun_runs(runs, settings, [network]):
         try:
             record = run.record()
         except UserError:

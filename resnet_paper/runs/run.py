@@ -282,18 +282,19 @@ def finished_runs(
     Raises UserError if one is damaged.
     """
     results = []
-    for run in begun_runs(root, settings):
-        found = run.read() if networks is None or run.network in networks else None
+    for run in begun_runs(root, settings, networks):
+        found = run.read()
         if found and found[1].finished:
             results.append(Result.read(run, *found))
     return results
 
 
-def begun_runs(root: Path, settings: str) -> list[Run]:
-    """The runs of some settings that have a directory, by network and seed."""
+def begun_runs(root: Path, settings: str, networks: Collection[str] | None = None) -> list[Run]:
+    """The runs that have a directory, of all networks or of these, by network and seed."""
     runs = []
     for path in (root / settings).glob("*/seed-*"):
-        seed = path.name.removeprefix("seed-")
-        if seed.isdecimal() and str(int(seed)) == seed:
-            runs.append(Run(root, settings, path.parent.name, int(seed)))
+        seed, network = path.name.removeprefix("seed-"), path.parent.name
+        wanted = networks is None or network in networks
+        if wanted and seed.isdecimal() and str(int(seed)) == seed:
+            runs.append(Run(root, settings, network, int(seed)))
     return sorted(runs)

@@ -67,8 +67,8 @@ def publishes_weights(result: Result, root: Path) -> bool:
     layers = names.study_depth(result.network)
     if layers is None or layers > DEEPEST_WITH_WEIGHTS or result.diverged:
         return False
-    others = begun_runs(root, result.run.settings)
-    records = [run.record() for run in others if run.network == result.network]
+    others = begun_runs(root, result.run.settings, [result.network])
+    records = [run.record() for run in others]
     return not any(record and record.published for record in records)
 
 

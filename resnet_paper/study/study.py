@@ -90,9 +90,9 @@ class Study:
         A damaged run counts as finished, so that it is not passed over in silence.
         """
         finished = []
-        for run in begun_runs(self.root, self.settings):
+        for run in begun_runs(self.root, self.settings, [network]):
             try:
-                counts = run.network == network and run.finished
+                counts = run.finished
             except UserError:
                 counts = True
             if counts:
