@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
-from resnet_paper.networks import names
+from resnet_paper import names
+from resnet_paper.bench import engines, iterations
 from resnet_paper.runs.recipe import PAPER
-from resnet_paper.study import bench, bench_engines
 from resnet_paper.study.options import DEVICES, ENGINES, Command, Word
 from resnet_paper.study.study import opened_engine
 from resnet_paper.training import backend
@@ -40,11 +40,11 @@ def main(device: str, engine: str, networks: str | None) -> None:
 
 def beside_plain_pytorch(networks: list[str], device: str) -> None:
     """Our training iterations and plain PyTorch's."""
-    loops = [bench.our_loop, bench.plain_loop]
+    loops = [iterations.our_loop, iterations.plain_loop]
     if device == "cuda":
-        loops.append(bench.resident_loop)
+        iterations.append(iterations.resident_loop)
     for network in networks:
-        ours, *others = bench.compare(loops, network, device)
+        ours, *others = iterations.compare(loops, network, device)
         click.echo(
             f"{network}: ours {1e3 * ours:.2f} ms an iteration "
             f"({PAPER.batch_size / ours:,.0f} images/s)"
@@ -52,38 +52,40 @@ def beside_plain_pytorch(networks: list[str], device: str) -> None:
         for name, seconds in zip(("plain PyTorch", "with resident data"), others, strict=False):
             click.echo(f"  {name}: {1e3 * seconds:.2f} ms, {seconds / ours:.2f}x")
         if device == "cpu":
-            ratio = bench.two_beside_one(network)
+            ratio = iterations.two_beside_one(network)
             click.echo(
                 f"  two at once with half the threads each: {ratio:.2f}x the images/s of one"
             )
         if device == "cuda":
-            click.echo(f"  floor of 2 us a kernel: {bench.floor(network) / ours:.0%} of our time")
+            click.echo(
+                f"  floor of 2 us a kernel: {iterations.floor(network) / ours:.0%} of our time"
+            )
             for at_once in (1, 2, 4, 8):
-                runs = bench.runs_an_hour(network, device, at_once)
+                runs = iterations.runs_an_hour(network, device, at_once)
                 click.echo(f"  {at_once} at once: {runs:.1f} full-length runs an hour")
 
 
 def beside_local(networks: list[str], device: str) -> None:
     """Training by Ray and by the local engine, which is timed before and after it."""
-    recipe = bench_engines.RECIPE
+    recipe = engines.RECIPE
     with ExitStack() as opened:
         root = Path(opened.enter_context(tempfile.TemporaryDirectory()))
         local = opened.enter_context(opened_engine("local", device, "auto", recipe))
         began = time.perf_counter()
         by_ray = opened.enter_context(opened_engine("ray", device, "auto", recipe))
         click.echo(f"{by_ray}: begun in {time.perf_counter() - began:.1f} s")
-        _, next_one = bench_engines.seconds_of_an_item(b"")
+        _, next_one = engines.seconds_of_an_item(b"")
         click.echo(f"  news of a run: {1e3 * next_one:.2f} ms")
         for network in ("resnet-20", "resnet-56", "resnet-110"):
-            checkpoint = bench_engines.checkpoint_bytes(network, local, root)
-            first, next_one = bench_engines.seconds_of_an_item(checkpoint)
+            checkpoint = engines.checkpoint_bytes(network, local, root)
+            first, next_one = engines.seconds_of_an_item(checkpoint)
             click.echo(
                 f"  a checkpoint of {network}: {len(checkpoint) / 1e6:.1f} MB, sent in "
                 f"{1e3 * next_one:.0f} ms, the first of a task in {first:.1f} s"
             )
         for network in networks:
             before, ours, after = (
-                bench_engines.throughput(engine, network, root / str(turn))
+                engines.throughput(engine, network, root / str(turn))
                 for turn, engine in enumerate((local, by_ray, local))
             )
             alone = statistics.mean([before.images_per_second, after.images_per_second])

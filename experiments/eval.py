@@ -5,11 +5,11 @@ from pathlib import Path
 import click
 
 from resnet_paper.errors import UserError
+from resnet_paper.names import require_image_size
 from resnet_paper.networks.build import load_weights
-from resnet_paper.networks.names import require_image_size
-from resnet_paper.responses import refuse_weights_of_another
 from resnet_paper.study.evaluate import evaluate, normalisation, recorded_normalisation
 from resnet_paper.study.options import Command, NetworkName, options
+from resnet_paper.study.responses import refuse_weights_of_another
 from resnet_paper.study.study import Study
 from resnet_paper.training import data
 

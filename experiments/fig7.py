@@ -20,7 +20,7 @@ def main(study: Study) -> None:
 def draw(study: Study) -> None:
     """Figure 7 and its means, the responses that are missing measured first."""
     if not study.draw_only:
-        from resnet_paper.responses import record_missing  # loads torch
+        from resnet_paper.study.responses import record_missing  # loads torch
 
         record_missing(study)
     results = study.results_to_draw(facts.FIGURE7_NETWORKS)

@@ -9,7 +9,7 @@ import click
 sys.path.append(str(Path(__file__).parents[1]))  # runs from any directory
 
 from experiments import claims, compare, fig6, fig7, shortcuts, table6
-from resnet_paper.networks import names
+from resnet_paper import names
 from resnet_paper.runs.recipe import COMPARED
 from resnet_paper.study.options import Command, NetworkName, options
 from resnet_paper.study.study import Study

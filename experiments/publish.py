@@ -5,13 +5,12 @@ from pathlib import Path
 
 import click
 
-from resnet_paper import responses
 from resnet_paper.errors import UserError
-from resnet_paper.study import publish
+from resnet_paper.study import publish, responses
 from resnet_paper.study.options import Command, options
 from resnet_paper.study.study import Study
 from resnet_paper.training import data
-from resnet_paper.training.data import Normalisation
+from resnet_paper.training.images import Normalisation
 
 
 @click.command(cls=Command)

@@ -2,7 +2,7 @@
 
 import click
 
-from resnet_paper.networks import names
+from resnet_paper import names
 from resnet_paper.results import comparisons, tables
 from resnet_paper.study.options import Command, depth, options, set_options
 from resnet_paper.study.study import Study

@@ -17,7 +17,7 @@ from resnet_paper.runs.recipe import SETTINGS, TINY, Recipe
 from resnet_paper.runs.record import COLUMNS, Measurement, as_json
 from resnet_paper.runs.run import Result, Run
 from resnet_paper.training import data
-from resnet_paper.training.data import Dataset
+from resnet_paper.training.images import Dataset
 
 # Tests train tiny networks, on which threads cost more than they save.
 torch.set_num_threads(1)

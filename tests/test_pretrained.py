@@ -6,15 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from resnet_paper import pretrained
+from resnet_paper import names, pretrained
 from resnet_paper.errors import UnknownNetworkError, UserError
-from resnet_paper.networks import names
 from resnet_paper.networks.build import build
 from resnet_paper.runs.recipe import PAPER
 from resnet_paper.runs.run import Result, Run, finished_runs
 from resnet_paper.study.evaluate import evaluate
 from resnet_paper.training import data
-from resnet_paper.training.data import Normalisation
+from resnet_paper.training.images import Normalisation
 from tests.conftest import REAL_DATA, needs_cifar10
 
 

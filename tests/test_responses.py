@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from resnet_paper import responses
 from resnet_paper.errors import UserError
 from resnet_paper.networks.build import build
-from resnet_paper.training.data import Images, Normalisation, synthetic
+from resnet_paper.networks.hooks import response_layers
+from resnet_paper.study import responses
+from resnet_paper.training.data import synthetic
+from resnet_paper.training.images import Images, Normalisation
 
 
 @pytest.fixture
@@ -20,13 +22,13 @@ def images() -> Images:
     ("network", "layers"), [("plain-20", 19), ("resnet-56", 55), ("resnet-18", 17)]
 )
 def test_every_3x3_layer_counts_and_no_other(network: str, layers: int) -> None:
-    assert len(responses.response_layers(build(network))) == layers
+    assert len(response_layers(build(network))) == layers
 
 
 def test_std_is_pooled_over_images_positions_and_channels(images: Images) -> None:
     network, normalise = build("resnet-8"), Normalisation.of(images)
     with torch.no_grad():
-        for norm in responses.response_layers(network).values():
+        for norm in response_layers(network).values():
             norm.running_mean.uniform_(-1, 1)
             norm.weight.uniform_(0.5, 2)
     table = responses.response_stds(network, images, normalise)

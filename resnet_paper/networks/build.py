@@ -10,10 +10,10 @@ import click
 import torch
 from torch import Tensor, nn
 
+from resnet_paper import names
 from resnet_paper.errors import UserError
-from resnet_paper.networks import names
+from resnet_paper.names import Name
 from resnet_paper.networks.baselines import simple_cnn, vgg19
-from resnet_paper.networks.names import Name
 from resnet_paper.networks.resnets import (
     Projection,
     Shortcut,

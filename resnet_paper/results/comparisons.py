@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from resnet_paper.networks import names
+from resnet_paper import names
 from resnet_paper.paper import facts
 from resnet_paper.paper import reproductions as others
 from resnet_paper.results.formats import (

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from resnet_paper.networks import names
+from resnet_paper import names
 from resnet_paper.results.curves import PRECISE, TEST, TRAIN, mean_curves
 from resnet_paper.results.panels import (
     conditions,

@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from matplotlib.colors import to_hex
 
-from resnet_paper.networks import names
+from resnet_paper import names
 from resnet_paper.results.curves import PRECISE, TEST, TRAIN, mean_curves, papers_curve
 from resnet_paper.results.figures import by_network, panels_of_figure6
 from resnet_paper.results.panels import error_ticks, has_paper_length

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, MultipleLocator
 
-from resnet_paper.networks import names
+from resnet_paper import names
 from resnet_paper.paper import facts
 from resnet_paper.results.curves import PRECISE, papers_curve
 from resnet_paper.results.style import DASHED, Colour, Label, pale, text_entry

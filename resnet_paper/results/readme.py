@@ -10,7 +10,7 @@ from statistics import median
 
 import pandas as pd
 
-from resnet_paper.networks import names
+from resnet_paper import names
 from resnet_paper.paper import facts
 from resnet_paper.paper.reproductions import REPRODUCTIONS
 from resnet_paper.results.formats import (

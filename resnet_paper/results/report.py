@@ -16,7 +16,7 @@ from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 from plotly.offline import get_plotlyjs
 
-from resnet_paper.networks import names
+from resnet_paper import names
 from resnet_paper.results import comparisons, figures, interactive, tables
 from resnet_paper.results.formats import format_number
 from resnet_paper.results.panels import conditions

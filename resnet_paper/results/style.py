@@ -16,7 +16,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from resnet_paper.networks import names
+from resnet_paper import names
 
 Colour = tuple[float, float, float]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from resnet_paper.networks import names
+from resnet_paper import names
 from resnet_paper.paper import facts
 from resnet_paper.paper import reproductions as others
 from resnet_paper.results import curves

@@ -11,7 +11,7 @@ from itertools import chain
 import pandas as pd
 from scipy.special import stdtrit
 
-from resnet_paper.networks import names
+from resnet_paper import names
 from resnet_paper.paper.claims import CLAIMS, Claim, LessThan
 from resnet_paper.paper.reproductions import TEST_ERROR_SPREAD, Spread, pooled
 from resnet_paper.results.summary import summary

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from resnet_paper.errors import UserError
 from resnet_paper.runs.recipe import CHANNELS, PAPER, Channels
 from resnet_paper.runs.run import Run
-from resnet_paper.training.data import Images, Normalisation
+from resnet_paper.training.images import Images, Normalisation
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from resnet_paper.networks import names
+from resnet_paper import names
 from resnet_paper.runs.datasets import DATA_SETS
 from resnet_paper.runs.recipe import SETTINGS
 from resnet_paper.study.study import Study

@@ -9,14 +9,15 @@ from dataclasses import dataclass, replace
 
 import click
 
-from resnet_paper.networks import counts, names
+from resnet_paper import names
+from resnet_paper.console import duration
+from resnet_paper.networks import counts
 from resnet_paper.networks.build import build
 from resnet_paper.runs.recipe import Recipe
 from resnet_paper.runs.run import Run
-from resnet_paper.study.duration import duration
-from resnet_paper.study.engine import Cost, Engine
 from resnet_paper.training.backend import Backend
 from resnet_paper.training.checkpoint import Checkpoint
+from resnet_paper.training.engine import Cost, Engine
 
 LONG = 2 * 3600.0  # seconds of training that are asked about on a terminal
 MEMORY_MARGIN = 1.25  # of what a run is measured to need

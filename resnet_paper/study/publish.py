@@ -9,14 +9,14 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from resnet_paper import names
 from resnet_paper.errors import UserError
-from resnet_paper.networks import names
 from resnet_paper.networks.build import load_weights
 from resnet_paper.runs.files import write
 from resnet_paper.runs.record import Published, as_json
 from resnet_paper.runs.run import Result, Run, begun_runs
 from resnet_paper.study.evaluate import evaluate
-from resnet_paper.training.data import Images, Normalisation
+from resnet_paper.training.images import Images, Normalisation
 
 DEEPEST_WITH_WEIGHTS = 110
 FLOAT16_MAY_COST = 0.02  # points of test error

@@ -14,16 +14,16 @@ import click
 import torch
 from tqdm import tqdm
 
+from resnet_paper.console import duration, say
 from resnet_paper.errors import UserError
 from resnet_paper.runs.recipe import Recipe
 from resnet_paper.runs.run import InUseError, Run
-from resnet_paper.study.duration import duration
-from resnet_paper.study.engine import Engine
 from resnet_paper.study.plan import Plan
 from resnet_paper.study.tracking import Tracker
 from resnet_paper.training import checkpoint, data
 from resnet_paper.training.backend import Backend
 from resnet_paper.training.checkpoint import Checkpoint
+from resnet_paper.training.engine import Engine
 from resnet_paper.training.loop import Progress, Steps
 
 
@@ -174,12 +174,6 @@ class Bars:
         if bar := self.bars.pop(run, None):
             bar.update(self.recipe.iterations - bar.n)
             bar.close()
-
-
-def say(line: str) -> None:
-    """Print a line above the bars."""
-    with tqdm.external_write_mode():
-        click.echo(line)
 
 
 def report(run: Run, recipe: Recipe, progress: Progress) -> None:

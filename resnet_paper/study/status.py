@@ -6,9 +6,9 @@ import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from resnet_paper.console import duration
 from resnet_paper.errors import UserError
 from resnet_paper.runs.run import Run, begun_runs
-from resnet_paper.study.duration import duration
 from resnet_paper.study.study import Study
 
 FINISHED, UNDER_WAY, STOPPED, MISSING = "finished", "under way", "stopped", "missing"

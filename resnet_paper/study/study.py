@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from resnet_paper import names
 from resnet_paper.errors import UserError
-from resnet_paper.networks import names
 from resnet_paper.runs.datasets import DATA_SETS
 from resnet_paper.runs.files import require_writable
 from resnet_paper.runs.recipe import SETTINGS, Recipe
 from resnet_paper.runs.run import Result, Run, begun_runs, finished_runs
 
 if TYPE_CHECKING:
-    from resnet_paper.study.engine import Engine
+    from resnet_paper.training.engine import Engine
 
 ROOT = Path(__file__).parents[2]
 # The clone, from where the command was started; the current directory where there is no clone.
@@ -182,14 +182,14 @@ def opened_engine(
     """Context manager: where runs are computed, "local" or "ray"; UserError if it cannot be had."""
     if name == "ray":
         try:
-            from resnet_paper.study import connection
+            from resnet_paper.cluster import connection
         except ImportError as error:
             raise UserError(
                 f"ENGINE=ray needs the package {error.name}: pip install 'resnet_paper[ray]', "
                 "or make with ENGINE=ray, which installs it"
             ) from error
         return connection.connected(device, precision, recipe)
-    from resnet_paper.study.engine import Local
     from resnet_paper.training import backend
+    from resnet_paper.training.engine import Local
 
     return nullcontext(Local(recipe, backend.choose(device, precision, recipe.iterations)))

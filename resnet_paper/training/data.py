@@ -1,23 +1,23 @@
-"""Data sets as tensors, their normalisation, and the batch stream."""
+"""The data sets: where each is found, and how it is read."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 from torchvision.datasets import CIFAR10, Imagenette
 from torchvision.datasets.utils import check_integrity
 
 from resnet_paper.errors import UserError
 from resnet_paper.runs.datasets import DATA_SETS
-from resnet_paper.runs.recipe import CHANNELS, PAPER, Channels, Recipe
+from resnet_paper.runs.recipe import Recipe
 from resnet_paper.training import image_folder
+from resnet_paper.training.batches import crop
+from resnet_paper.training.images import Dataset, Images
 
 SPLIT_SEED = 45_000
 # Imagenette's folders of classes, in the order of their labels.
@@ -25,40 +25,6 @@ WNIDS = (
     *("n01440764", "n02102040", "n02979186", "n03000684", "n03028079"),
     *("n03394916", "n03417042", "n03425413", "n03445777", "n03888257"),
 )
-
-
-@dataclass(frozen=True)
-class Images:
-    """Images as bytes, (N, 3, H, H) in 0..255, and their labels, (N,) in 0..classes-1."""
-
-    pixels: Tensor
-    labels: Tensor
-
-    @property
-    def evaluation_batch(self) -> int:
-        """How many at a time where nothing is trained: 250 of 32x32 pixels, 64 of more."""
-        return 250 if self.pixels.shape[-1] <= 32 else 64
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, which: slice | Tensor) -> Images:
-        return Images(self.pixels[which], self.labels[which])
-
-    def to(self, device: torch.device | str) -> Images:
-        return Images(self.pixels.to(device), self.labels.to(device))
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """The images that a network is trained, validated (maybe none) and tested on."""
-
-    train: Images
-    validation: Images
-    test: Images
-
-    def to(self, device: torch.device | str) -> Dataset:
-        return Dataset(self.train.to(device), self.validation.to(device), self.test.to(device))
 
 
 def load(recipe: Recipe, data_dir: Path) -> Dataset:
@@ -179,121 +145,3 @@ LOADERS: dict[str, Callable[[Recipe, Path], tuple[Images, Images]]] = {
     "imagenette": imagenette,
     "synthetic": synthetic_cifar10,
 }
-
-
-@dataclass(frozen=True)
-class Normalisation:
-    """(pixels / 255 - mean) / std; mean and std are (3, H, H) or (3, 1, 1)."""
-
-    mean: Tensor
-    std: Tensor
-
-    @classmethod
-    def of(cls, train: Images, name: str = PAPER.normalisation) -> Normalisation:
-        """By the mean image of the training images ("per-pixel mean"), or by some CHANNELS."""
-        device = train.pixels.device
-        if name in CHANNELS:
-            return cls.of_channels(*CHANNELS[name], device)
-        total = train.pixels.sum(0, dtype=torch.int64)
-        mean = (total.double() / (255 * len(train))).float()
-        return cls(mean, torch.ones(3, 1, 1, device=device))
-
-    @classmethod
-    def of_channels(
-        cls, means: Channels, stds: Channels, device: torch.device | str = "cpu"
-    ) -> Normalisation:
-        """By a mean and a standard deviation for each channel."""
-        mean, std = torch.tensor((means, stds), device=device)[:, :, None, None]
-        return cls(mean, std)
-
-    def __call__(self, pixels: Tensor) -> Tensor:
-        """Bytes (N, 3, H, H) -> floats of the same shape."""
-        return (pixels.float() / 255 - self.mean) / self.std
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Which images make up a number of batches, and how each is augmented: all (count, batch)."""
-
-    indices: Tensor  # int64, of the training images
-    top: Tensor  # int64 in 0..2*padding, the crop's corner in the padded image
-    left: Tensor
-    flip: Tensor  # bool
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    @classmethod
-    def empty(cls, count: int, batch_size: int, device: torch.device | str) -> Plan:
-        """An empty plan of a capacity of batches, on a device."""
-        indices, top, left = torch.zeros(3, count, batch_size, dtype=torch.int64, device=device)
-        return cls(indices, top, left, torch.zeros_like(indices, dtype=torch.bool))
-
-    def copy_(self, plan: Plan) -> None:
-        """Put a plan of as many batches or fewer into the first places of this one."""
-        for column, values in zip(self.columns(), plan.columns(), strict=True):
-            column[: len(plan)].copy_(values)
-
-    def columns(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        return self.indices, self.top, self.left, self.flip
-
-    def batch(self, position: Tensor) -> tuple[Tensor, ...]:
-        """Indices, top, left and flip of one batch, each (batch,); position: (1,) int64."""
-        return tuple(column.index_select(0, position).squeeze(0) for column in self.columns())
-
-
-@dataclass(frozen=True)
-class BatchStream:
-    """The batches of a run, as a pure function of its seed: batch i is plan(i, 1).
-
-    Epoch e is a permutation of the images drawn from (seed, e), with a crop offset and a flip for
-    each image. Batches are always full and run on across epochs. There is no state, so a run can
-    be resumed at any iteration, and sees the same images in the same order on any device.
-    """
-
-    images: int
-    batch_size: int
-    seed: int
-    padding: int = 4
-
-    def plan(self, start: int, count: int) -> Plan:
-        """The batches start, ..., start + count - 1."""
-        first, last = start * self.batch_size, (start + count) * self.batch_size
-        epochs = range(first // self.images, (last - 1) // self.images + 1)
-        columns = np.concatenate([self.epoch(number) for number in epochs], axis=1)
-        skipped = first - epochs.start * self.images
-        window = columns[:, skipped : skipped + last - first]
-        rows = torch.from_numpy(window).view(4, count, self.batch_size)
-        return Plan(rows[0], rows[1], rows[2], rows[3].bool())
-
-    def epoch(self, number: int) -> np.ndarray:
-        """The epoch's permutation, crop offsets and flips: index, top, left, flip, (4, images)."""
-        rng = np.random.default_rng((self.seed, number))
-        order = rng.permutation(self.images)
-        corners = rng.integers(0, 2 * self.padding + 1, (2, self.images))
-        flips = rng.integers(0, 2, self.images)
-        return np.stack([order, *corners, flips])
-
-
-def augment(images: Tensor, top: Tensor, left: Tensor, flip: Tensor, padding: int = 4) -> Tensor:
-    """Pad normalised images (N, 3, H, W) with zeros, cut an (H, W) window from each, flip some.
-
-    top, left: (N,) the windows' corners in the padded images; flip: (N,) bool, left to right.
-    """
-    padded = F.pad(images, (padding,) * 4)
-    return crop(padded, top, left, images.shape[-1], flip)
-
-
-def crop(
-    images: Tensor, top: Tensor, left: Tensor, size: int, flip: Tensor | None = None
-) -> Tensor:
-    """A (size, size) window of each image, each at its own corner, by one gather."""
-    steps = torch.arange(size, device=images.device)
-    rows = top[:, None] + steps
-    columns = steps.expand(len(images), size)
-    if flip is not None:
-        columns = torch.where(flip[:, None], size - 1 - columns, columns)
-    columns = left[:, None] + columns
-    pixel = (rows[:, :, None] * images.shape[-1] + columns[:, None, :]).flatten(1)
-    windows = images.flatten(2).gather(2, pixel[:, None, :].expand(-1, images.shape[1], -1))
-    return windows.unflatten(2, (size, size))

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from resnet_paper.networks.batch_norm import BN_MOMENTUM, bn_statistics
 from resnet_paper.runs.recipe import Recipe
 from resnet_paper.training.backend import CAPTURE_WARMUPS, Backend
-from resnet_paper.training.data import Images, Normalisation, Plan, augment
+from resnet_paper.training.batches import Plan, augment
+from resnet_paper.training.images import Images, Normalisation
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 

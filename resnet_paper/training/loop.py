@@ -18,8 +18,9 @@ from resnet_paper.runs.record import JSON, Measurement
 from resnet_paper.runs.run import Run
 from resnet_paper.training import checkpoint
 from resnet_paper.training.backend import Backend
+from resnet_paper.training.batches import BatchStream
 from resnet_paper.training.checkpoint import State
-from resnet_paper.training.data import BatchStream, Dataset, Images
+from resnet_paper.training.images import Dataset, Images
 from resnet_paper.training.learner import Learner
 
 CHECKPOINT_EVERY = 300.0  # seconds: the most that a killed run loses, besides a measurement

@@ -353,7 +353,7 @@ def test_the_same_runs_give_the_same_bytes(record_run: RecordRun, tmp_path: Path
     assert [path.read_bytes() for path in one] == [path.read_bytes() for path in two]
 
 
-@pytest.mark.parametrize("module", ["experiments.figures", "resnet_paper.networks.names"])
+@pytest.mark.parametrize("module", ["experiments.figures", "resnet_paper.names"])
 def test_drawing_imports_no_torch(module: str) -> None:
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

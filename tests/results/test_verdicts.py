@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from msgspec.structs import replace
 
-from resnet_paper.networks import names
+from resnet_paper import names
 from resnet_paper.paper import facts
 from resnet_paper.paper.claims import CLAIMS, LessThan
 from resnet_paper.paper.reproductions import REPRODUCTIONS, TEST_ERROR_SPREAD, Spread, pooled

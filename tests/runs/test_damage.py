@@ -12,13 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from resnet_paper import responses
 from resnet_paper.errors import UserError
 from resnet_paper.runs.recipe import SETTINGS, Recipe
 from resnet_paper.runs.run import Run
+from resnet_paper.study import responses
 from resnet_paper.study.study import Study
 from resnet_paper.training import data
-from resnet_paper.training.data import Dataset
+from resnet_paper.training.images import Dataset
 from resnet_paper.training.loop import train
 from tests.conftest import REAL_DATA, needs_cifar10
 from tests.training.trained import CPU

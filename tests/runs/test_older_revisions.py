@@ -16,7 +16,7 @@ from resnet_paper.runs.recipe import SETTINGS
 from resnet_paper.runs.run import Result, Run, finished_runs
 from resnet_paper.study.publish import publish
 from resnet_paper.training import data
-from resnet_paper.training.data import Normalisation
+from resnet_paper.training.images import Normalisation
 from tests.training.trained import complete, weights_of
 
 REVISION = Path(__file__).parents[1] / "fixtures" / "81b2a3d"

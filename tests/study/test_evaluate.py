@@ -14,7 +14,7 @@ from resnet_paper.networks.build import build
 from resnet_paper.runs.run import Result
 from resnet_paper.study.evaluate import evaluate, normalisation, recorded_normalisation
 from resnet_paper.training import data
-from resnet_paper.training.data import Normalisation
+from resnet_paper.training.images import Normalisation
 
 
 def test_loss_and_error_are_means_over_all_images() -> None:

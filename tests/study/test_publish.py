@@ -15,7 +15,7 @@ from resnet_paper.runs.run import Result, Run
 from resnet_paper.study.evaluate import evaluate
 from resnet_paper.study.publish import compact, publish, publishes_weights
 from resnet_paper.training import data
-from resnet_paper.training.data import Images, Normalisation
+from resnet_paper.training.images import Images, Normalisation
 
 RecordRun = Callable[..., Result]
 IMAGES = data.synthetic(60, seed=1)

@@ -10,7 +10,7 @@ from resnet_paper.runs.recipe import Recipe
 from resnet_paper.runs.run import Result
 from resnet_paper.study.status import DAMAGED, FINISHED, MISSING, STOPPED, UNDER_WAY, status
 from resnet_paper.study.study import Study
-from resnet_paper.training.data import Dataset
+from resnet_paper.training.images import Dataset
 from tests.training.trained import interrupted
 
 

@@ -12,17 +12,17 @@ import pytest
 import torch
 from tqdm import tqdm
 
+from resnet_paper.console import duration
 from resnet_paper.errors import UserError
 from resnet_paper.runs.recipe import IMAGENETTE, PAPER, Recipe
 from resnet_paper.runs.run import Result, Run
-from resnet_paper.study import engine as engines
 from resnet_paper.study import plan as plans
 from resnet_paper.study import scheduler
-from resnet_paper.study.duration import duration
-from resnet_paper.study.engine import Cost, Local
 from resnet_paper.study.plan import Plan
 from resnet_paper.study.study import Study
-from resnet_paper.training.data import Dataset
+from resnet_paper.training import engine as engines
+from resnet_paper.training.engine import Cost, Local
+from resnet_paper.training.images import Dataset
 from tests.training.trained import CPU, assert_same_result, complete, interrupted
 
 

@@ -15,10 +15,10 @@ from resnet_paper.errors import UserError
 from resnet_paper.runs.recipe import Recipe
 from resnet_paper.runs.run import Run
 from resnet_paper.study import scheduler, tracking
-from resnet_paper.study.engine import Local
 from resnet_paper.study.study import Study
 from resnet_paper.study.tracking import FOLDER, SCALARS, SPEED, Tracker
-from resnet_paper.training.data import Dataset
+from resnet_paper.training.engine import Local
+from resnet_paper.training.images import Dataset
 from tests.training.trained import CPU, complete, interrupted
 
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,8 @@ from resnet_paper.paper import facts
 from resnet_paper.runs.recipe import Recipe
 from resnet_paper.training import backend
 from resnet_paper.training.backend import Backend
-from resnet_paper.training.data import BatchStream, Dataset
+from resnet_paper.training.batches import BatchStream
+from resnet_paper.training.images import Dataset
 from resnet_paper.training.learner import Learner
 
 NETS = [f"plain-{depth}" for depth in facts.PLAIN_DEPTHS.split()]

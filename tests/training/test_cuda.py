@@ -10,11 +10,12 @@ from msgspec.structs import replace
 from resnet_paper.networks.build import build
 from resnet_paper.runs.recipe import SETTINGS, Recipe
 from resnet_paper.runs.run import Run
-from resnet_paper.study.engine import measure_cost
 from resnet_paper.study.study import Study
 from resnet_paper.training import backend
 from resnet_paper.training.backend import Backend
-from resnet_paper.training.data import BatchStream, Dataset
+from resnet_paper.training.batches import BatchStream
+from resnet_paper.training.engine import measure_cost
+from resnet_paper.training.images import Dataset
 from resnet_paper.training.learner import Learner
 from resnet_paper.training.loop import ITERATIONS_AT_ONCE, train
 from tests.training.trained import assert_same_result

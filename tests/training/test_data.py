@@ -10,8 +10,9 @@ import torch.nn.functional as F
 
 from resnet_paper.errors import UserError
 from resnet_paper.runs.recipe import PAPER, SETTINGS
-from resnet_paper.training import data
-from resnet_paper.training.data import BatchStream, Images, Normalisation
+from resnet_paper.training import batches, data
+from resnet_paper.training.batches import BatchStream
+from resnet_paper.training.images import Images, Normalisation
 from tests.conftest import REAL_DATA, needs_cifar10
 
 STREAM = BatchStream(images=50, batch_size=16, seed=3)
@@ -51,7 +52,7 @@ def test_augment_pads_crops_and_flips() -> None:
     images = torch.randn(6, 3, 32, 32)
     top, left = torch.tensor([0, 8, 4, 4, 1, 7]), torch.tensor([0, 8, 4, 4, 6, 2])
     flip = torch.tensor([False, False, False, True, True, False])
-    augmented = data.augment(images, top, left, flip)
+    augmented = batches.augment(images, top, left, flip)
     for image, result, y, x, mirrored in zip(
         images, augmented, top.tolist(), left.tolist(), flip.tolist(), strict=True
     ):

@@ -18,7 +18,8 @@ from resnet_paper.runs.datasets import DATA_SETS
 from resnet_paper.runs.recipe import SETTINGS, Recipe
 from resnet_paper.runs.run import Run
 from resnet_paper.training import data, image_folder
-from resnet_paper.training.data import WNIDS, Dataset, Images
+from resnet_paper.training.data import WNIDS
+from resnet_paper.training.images import Dataset, Images
 from tests.training.trained import assert_same_result, complete, interrupted
 
 SIZES = ((64, 64), (90, 70), (70, 130), (40, 50))  # width, height

@@ -12,7 +12,8 @@ from resnet_paper.networks import resnets
 from resnet_paper.networks.build import build
 from resnet_paper.runs.recipe import Recipe
 from resnet_paper.training import backend, data
-from resnet_paper.training.data import BatchStream, Dataset
+from resnet_paper.training.batches import BatchStream
+from resnet_paper.training.images import Dataset, Images
 from resnet_paper.training.learner import Learner
 from tests.training.trained import CPU
 
@@ -144,7 +145,7 @@ def test_evaluation_takes_as_many_images_at_a_time_as_suits_their_size(
     size: int, at_once: int
 ) -> None:
     pixels = torch.zeros(1, 3, size, size, dtype=torch.uint8)
-    assert data.Images(pixels, torch.zeros(1)).evaluation_batch == at_once
+    assert Images(pixels, torch.zeros(1)).evaluation_batch == at_once
 
 
 def test_a_plan_holds_as_many_batches_as_any_interval(recipe: Recipe, dataset: Dataset) -> None:

@@ -20,16 +20,17 @@ import pytest
 import torch
 from msgspec.structs import replace
 
+from resnet_paper import names
 from resnet_paper.errors import UserError
-from resnet_paper.networks import baselines, names
+from resnet_paper.networks import baselines
 from resnet_paper.networks.build import CONSTRUCTORS, build
 from resnet_paper.runs.recipe import SETTINGS, Recipe
 from resnet_paper.runs.record import COLUMNS, Environment
 from resnet_paper.runs.run import Run
-from resnet_paper.training import backend, checkpoint, data, loop
+from resnet_paper.training import backend, batches, checkpoint, data, loop
 from resnet_paper.training.backend import Backend
 from resnet_paper.training.checkpoint import warn_of_another_environment
-from resnet_paper.training.data import Dataset, Images
+from resnet_paper.training.images import Dataset, Images
 from resnet_paper.training.loop import train
 from tests.conftest import ENVIRONMENT
 from tests.training.trained import (
@@ -90,7 +91,7 @@ def test_crops_move_as_far_as_the_recipe_pads(
 
     def augment(images: torch.Tensor, top: torch.Tensor, *others: Any) -> torch.Tensor:
         seen.append((int(top.max()), others[-1]))
-        return data.augment(images, top, *others)
+        return batches.augment(images, top, *others)
 
     monkeypatch.setattr("resnet_paper.training.learner.augment", augment)
     complete(Run(tmp_path, "tiny", "resnet-8", 0), replace(recipe, padding=1), dataset)

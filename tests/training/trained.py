@@ -11,7 +11,7 @@ from resnet_paper.runs.recipe import Recipe
 from resnet_paper.runs.run import Result, Run
 from resnet_paper.training import backend
 from resnet_paper.training.backend import Backend
-from resnet_paper.training.data import Dataset
+from resnet_paper.training.images import Dataset
 from resnet_paper.training.loop import Progress, train
 
 CPU = backend.choose("cpu", "float32")

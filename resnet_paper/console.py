@@ -1,4 +1,7 @@
-"""Seconds in words."""
+"""What commands print: lines above the bars of progress, seconds in words."""
+
+import click
+from tqdm import tqdm
 
 
 def duration(seconds: float) -> str:
@@ -7,3 +10,9 @@ def duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def say(line: str) -> None:
+    """Print a line above the bars."""
+    with tqdm.external_write_mode():
+        click.echo(line)

@@ -14,7 +14,8 @@ from resnet_paper.networks.build import build
 from resnet_paper.runs.recipe import Recipe
 from resnet_paper.runs.run import Run
 from resnet_paper.training.backend import Backend
-from resnet_paper.training.data import BatchStream, Dataset
+from resnet_paper.training.batches import BatchStream
+from resnet_paper.training.images import Dataset
 from resnet_paper.training.learner import Learner
 from resnet_paper.training.loop import Steps, train
 

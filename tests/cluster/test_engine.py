@@ -16,19 +16,19 @@ import pytest
 import torch
 from msgspec.structs import replace as replaced
 
+from resnet_paper.cluster import worker
 from resnet_paper.errors import UserError
 from resnet_paper.runs.recipe import SETTINGS, Recipe
 from resnet_paper.runs.run import Run
-from resnet_paper.study import worker
 from resnet_paper.study.study import Study
 from resnet_paper.training import checkpoint
-from resnet_paper.training.data import Dataset
+from resnet_paper.training.images import Dataset
 from tests.kills import ROOT
 from tests.training.trained import CPU, assert_same_result, complete, interrupted
 
 ray = pytest.importorskip("ray", reason="ray is not installed: make .venv/ray")
-cluster = pytest.importorskip("resnet_paper.study.cluster", exc_type=ImportError)
-connection = pytest.importorskip("resnet_paper.study.connection", exc_type=ImportError)
+cluster = pytest.importorskip("resnet_paper.cluster.engine", exc_type=ImportError)
+connection = pytest.importorskip("resnet_paper.cluster.connection", exc_type=ImportError)
 GB = 10**9
 
 

@@ -17,11 +17,11 @@ from resnet_paper.runs.files import write
 from resnet_paper.runs.provenance import this_process
 from resnet_paper.runs.recipe import Recipe
 from resnet_paper.runs.run import Run
-from resnet_paper.study.engine import Cost, measure_cost
 from resnet_paper.training import backend as backends
 from resnet_paper.training import loop
 from resnet_paper.training.backend import Backend
-from resnet_paper.training.data import Dataset
+from resnet_paper.training.engine import Cost, measure_cost
+from resnet_paper.training.images import Dataset
 from resnet_paper.training.loop import Progress
 
 FILES = ("weights.pt", "checkpoint.pt", "curve.csv", "run.json")  # in the order of writing

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import ray
 
+from resnet_paper.cluster import worker
+from resnet_paper.cluster.engine import Cluster
 from resnet_paper.errors import UserError
 from resnet_paper.runs.provenance import PACKAGE, revision
 from resnet_paper.runs.recipe import Recipe
-from resnet_paper.study import worker
-from resnet_paper.study.cluster import Cluster
 
 IN_FLIGHT = 10**9  # bytes of the object store of a Ray on this machine, besides the images
 

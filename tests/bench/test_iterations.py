@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from resnet_paper.bench import iterations
 from resnet_paper.runs.recipe import PAPER
-from resnet_paper.study import bench
 from resnet_paper.training.loop import ITERATIONS_AT_ONCE, MOST_AHEAD
 
 
@@ -35,8 +35,8 @@ class SlowLearner:
 def test_each_run_gets_its_iterations_and_none_runs_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
     learners = [SlowLearner(), SlowLearner()]
     made = iter(learners)
-    monkeypatch.setattr(bench, "Learner", lambda *_: next(made))
-    assert bench.runs_an_hour("resnet-8", "cpu", at_once=2) > 0
+    monkeypatch.setattr(iterations, "Learner", lambda *_: next(made))
+    assert iterations.runs_an_hour("resnet-8", "cpu", at_once=2) > 0
     for learner in learners:
         assert learner.iterations == PAPER.measure_every // ITERATIONS_AT_ONCE["cpu"]
         assert learner.most == MOST_AHEAD + 1, "two at a time here, the last below the limit"

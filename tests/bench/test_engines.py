@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from resnet_paper.study import bench_engines
-from resnet_paper.study.engine import Cost, Local
+from resnet_paper.bench import engines
 from resnet_paper.training import checkpoint
+from resnet_paper.training.engine import Cost, Local
 from resnet_paper.training.loop import Progress
 from tests.training.trained import CPU
 
@@ -41,12 +41,12 @@ class Paced:
 
 def test_the_throughput_of_an_engine_is_that_of_all_its_runs(tmp_path: Path) -> None:
     engine: Any = Paced()
-    found = bench_engines.throughput(engine, "resnet-20", tmp_path)
-    assert engine.images == bench_engines.RECIPE.train_images
+    found = engines.throughput(engine, "resnet-20", tmp_path)
+    assert engine.images == engines.RECIPE.train_images
     assert found.at_once == 2
     assert found.images_per_second == pytest.approx(2 * 4 * 128)
 
 
 def test_a_checkpoint_to_send_is_one_that_can_be_resumed(tmp_path: Path) -> None:
-    content = bench_engines.checkpoint_bytes("resnet-8", Local(bench_engines.RECIPE, CPU), tmp_path)
+    content = engines.checkpoint_bytes("resnet-8", Local(engines.RECIPE, CPU), tmp_path)
     assert checkpoint.intact(content)

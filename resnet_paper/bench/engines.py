@@ -12,13 +12,13 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from resnet_paper.cluster import worker
 from resnet_paper.runs.recipe import PAPER
 from resnet_paper.runs.record import Measurement
 from resnet_paper.runs.run import Run
-from resnet_paper.study import worker
-from resnet_paper.study.engine import Cost, Engine
 from resnet_paper.study.plan import MEMORY_MARGIN
 from resnet_paper.training import data, loop
+from resnet_paper.training.engine import Cost, Engine
 from resnet_paper.training.loop import Steps
 
 MEASURED = 5  # how often each run is measured while it is timed

@@ -2,9 +2,9 @@
 
 import pytest
 
+from resnet_paper import names
 from resnet_paper.errors import UnknownNetworkError, UserError
-from resnet_paper.networks import names
-from resnet_paper.networks.names import Name
+from resnet_paper.names import Name
 
 
 @pytest.mark.parametrize(

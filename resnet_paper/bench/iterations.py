@@ -21,7 +21,8 @@ from resnet_paper.networks import counts
 from resnet_paper.networks.build import build
 from resnet_paper.runs.recipe import CHANNELS, PAPER
 from resnet_paper.training import backend, data
-from resnet_paper.training.data import BatchStream, Images
+from resnet_paper.training.batches import BatchStream
+from resnet_paper.training.images import Images
 from resnet_paper.training.learner import Learner
 from resnet_paper.training.loop import ITERATIONS_AT_ONCE, MOST_AHEAD
 

@@ -18,18 +18,18 @@ import torch
 from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from resnet_paper.cluster import worker
+from resnet_paper.console import say
 from resnet_paper.errors import UserError
 from resnet_paper.runs import record as records
 from resnet_paper.runs.files import write
 from resnet_paper.runs.provenance import this_process
 from resnet_paper.runs.recipe import Recipe
 from resnet_paper.runs.run import Run, name_holder
-from resnet_paper.study import worker
-from resnet_paper.study.engine import Cost
-from resnet_paper.study.scheduler import say
 from resnet_paper.training import checkpoint
 from resnet_paper.training.backend import MOST_CONCURRENT, Backend
-from resnet_paper.training.data import Dataset
+from resnet_paper.training.engine import Cost
+from resnet_paper.training.images import Dataset
 from resnet_paper.training.loop import Progress, Steps
 
 WAIT = 1.0  # seconds of a round over all runs in which none has news

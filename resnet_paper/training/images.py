@@ -1,0 +1,74 @@
+"""Images in memory: a data set's parts, and the normalisation of their pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from resnet_paper.runs.recipe import CHANNELS, PAPER, Channels
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images as bytes, (N, 3, H, H) in 0..255, and their labels, (N,) in 0..classes-1."""
+
+    pixels: Tensor
+    labels: Tensor
+
+    @property
+    def evaluation_batch(self) -> int:
+        """How many at a time where nothing is trained: 250 of 32x32 pixels, 64 of more."""
+        return 250 if self.pixels.shape[-1] <= 32 else 64
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, which: slice | Tensor) -> Images:
+        return Images(self.pixels[which], self.labels[which])
+
+    def to(self, device: torch.device | str) -> Images:
+        return Images(self.pixels.to(device), self.labels.to(device))
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The images that a network is trained, validated (maybe none) and tested on."""
+
+    train: Images
+    validation: Images
+    test: Images
+
+    def to(self, device: torch.device | str) -> Dataset:
+        return Dataset(self.train.to(device), self.validation.to(device), self.test.to(device))
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """(pixels / 255 - mean) / std; mean and std are (3, H, H) or (3, 1, 1)."""
+
+    mean: Tensor
+    std: Tensor
+
+    @classmethod
+    def of(cls, train: Images, name: str = PAPER.normalisation) -> Normalisation:
+        """By the mean image of the training images ("per-pixel mean"), or by some CHANNELS."""
+        device = train.pixels.device
+        if name in CHANNELS:
+            return cls.of_channels(*CHANNELS[name], device)
+        total = train.pixels.sum(0, dtype=torch.int64)
+        mean = (total.double() / (255 * len(train))).float()
+        return cls(mean, torch.ones(3, 1, 1, device=device))
+
+    @classmethod
+    def of_channels(
+        cls, means: Channels, stds: Channels, device: torch.device | str = "cpu"
+    ) -> Normalisation:
+        """By a mean and a standard deviation for each channel."""
+        mean, std = torch.tensor((means, stds), device=device)[:, :, None, None]
+        return cls(mean, std)
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """Bytes (N, 3, H, H) -> floats of the same shape."""
+        return (pixels.float() / 255 - self.mean) / self.std
