@@ -124,7 +124,7 @@ fig6: .venv/ready $(EXTRA)  ## Figure 6: trains what is missing of DEPTHS and PL
 fig7: .venv/ready $(EXTRA)  ## Figure 7: trains what is missing of its five nets, measures responses, draws
 	$(REPRODUCE)
 
-eval: .venv/ready  ## test error of the recorded weights, or of WEIGHTS, a state dict of NETWORK
+eval: .venv/ready  ## test error and confusion matrix of the recorded weights, or of WEIGHTS, of NETWORK
 	@$(BIN)/python experiments/eval.py $(call given,$(USES_eval))
 
 verify: .venv/ready  ## your own RUNS beside the published ones and the paper: within noise, or differs
