@@ -6,7 +6,7 @@ import click
 
 from resnet_paper.errors import UserError
 from resnet_paper.names import require_image_size
-from resnet_paper.networks.build import load_weights
+from resnet_paper.networks.weights import load_weights
 from resnet_paper.study.evaluate import evaluate, normalisation, recorded_normalisation
 from resnet_paper.study.options import Command, NetworkName, options
 from resnet_paper.study.responses import refuse_weights_of_another
