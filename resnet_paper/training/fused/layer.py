@@ -205,7 +205,7 @@ def launch(warps: int) -> dict[str, int | bool]:
 def tiling(pixels: int, channels: int) -> tuple[int, int, int, int, int]:
     """Pixels of a tile, tiles of a program, programs, warps and stages of a convolution."""
     block, warps, stages = TILES[channels]
-    block = min(block, pixels // 4)
+    block = min(block, pixels // 2)
     tiles = max(1, pixels // block // MOST_PARTS)
     return block, tiles, pixels // block // tiles, warps, stages
 
@@ -214,6 +214,6 @@ def pointwise_tiling(y: Tensor) -> tuple[int, int, int]:
     """Pixels of a tile, tiles of a program and programs where nothing is multiplied."""
     channels = y.shape[-1]
     pixels = y.numel() // channels
-    block = min(VALUES // channels, pixels // 4)
+    block = min(VALUES // channels, pixels // 2)
     tiles = 2 if channels == LEAST_CHANNELS and pixels // block % 2 == 0 else 1
     return block, tiles, pixels // block // tiles
