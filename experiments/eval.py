@@ -6,7 +6,7 @@ import click
 
 from resnet_paper import names
 from resnet_paper.errors import UserError
-from resnet_paper.networks.build import load_weights
+from resnet_paper.networks.weights import load_weights
 from resnet_paper.results import confusion, figures
 from resnet_paper.results.tables import save
 from resnet_paper.runs.datasets import DATA_SETS
