@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +20,10 @@ from resnet_paper.training.images import Images, Normalisation
 def evaluate(
     network: nn.Module, images: Images, normalise: Callable[[Tensor], Tensor]
 ) -> tuple[float, float]:
-    """Mean loss (nats) and error (%), in test mode; normalise: bytes (N, 3, H, W) -> floats."""
+    """Mean loss (nats) and error (%), in test mode; normalise: bytes (N, 3, H, W) -> floats.
+
+    Raises UserError if the loss is NaN or infinite: the error would be that of the first class.
+    """
     network.eval()
     loss, wrong = 0.0, 0
     count = images.evaluation_batch
@@ -28,6 +32,11 @@ def evaluate(
         logits = network(normalise(batch.pixels))
         loss += F.cross_entropy(logits, batch.labels, reduction="sum").item()
         wrong += int((logits.argmax(1) != batch.labels).sum())
+    if not math.isfinite(loss):
+        raise UserError(
+            f"the loss is {loss}: the network's weights or the normalised images are not finite, "
+            "or far too large"
+        )
     return loss / len(images), round(100 * wrong / len(images), 4)
 
 
@@ -40,19 +49,24 @@ def normalisation(text: str) -> Callable[[Images], Normalisation]:
     if text in names:
         return lambda train: Normalisation.of(train, text)
     try:
-        means, stds = (tuple(map(float, part.split(","))) for part in text.split("/"))
-        by_numbers = Normalisation.of_channels(channels(means), channels(stds))
-        return lambda _: by_numbers
+        means, stds = (channels(part) for part in text.split("/"))
     except ValueError:
         raise UserError(
             f"{text!r} is no normalisation: use {', '.join(map(repr, names))}, or numbers of "
             "pixels in [0, 1] as in 0.49,0.48,0.45/0.25,0.24,0.26"
         ) from None
+    if not all(0 <= mean <= 1 for mean in means) or not all(0 < std <= 1 for std in stds):
+        raise UserError(
+            f"{text!r} cannot be the normalisation of pixels in [0, 1]: their means lie in [0, 1], "
+            "their standard deviations above 0 and up to 1 (divide those of bytes by 255)"
+        )
+    by_numbers = Normalisation.of_channels(means, stds)
+    return lambda _: by_numbers
 
 
-def channels(numbers: tuple[float, ...]) -> Channels:
-    """Three numbers; ValueError if they are not three."""
-    red, green, blue = numbers
+def channels(text: str) -> Channels:
+    """Three numbers with commas between them; ValueError for anything else."""
+    red, green, blue = map(float, text.split(","))
     return red, green, blue
 
 
