@@ -14,8 +14,8 @@ from resnet_paper.results.formats import (
     format_best,
     format_diverged,
     format_number,
-    statistics,
 )
+from resnet_paper.results.statistics import statistics
 from resnet_paper.results.summary import summary
 from resnet_paper.results.tables import Table, sources, without_empty
 from resnet_paper.runs.run import Result

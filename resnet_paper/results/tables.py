@@ -18,8 +18,8 @@ from resnet_paper.results.formats import (
     format_diverged,
     format_mean,
     format_number,
-    statistics,
 )
+from resnet_paper.results.statistics import INTERVAL_RUNS, statistics
 from resnet_paper.results.summary import summary
 from resnet_paper.runs.files import write, write_csv
 from resnet_paper.runs.recipe import PAPER, Recipe
@@ -93,7 +93,7 @@ def comparison_text(numbers: pd.DataFrame, paper: str = "paper, error (%)") -> p
                 "params": row["parameters"] or DASH,
                 paper: format_best(row["error"], row["mean"], row["std"]),
                 "ours, error (%)": ours + format_diverged(row["ours_diverged"]),
-                "95% interval of the mean": interval if row["ours_runs"] > 1 else DASH,
+                "95% interval of the mean": interval if row["ours_runs"] >= INTERVAL_RUNS else DASH,
                 "ours, validation (%)": format_mean(row["validation_mean"], row["validation_std"]),
                 "difference": format_number(row["difference"], "{:+.2f}"),
             }

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -17,27 +18,40 @@ from resnet_paper.training.images import Images, Normalisation
 
 
 @torch.no_grad()
-def evaluate(
-    network: nn.Module, images: Images, normalise: Callable[[Tensor], Tensor]
-) -> tuple[float, float]:
-    """Mean loss (nats) and error (%), in test mode; normalise: bytes (N, 3, H, W) -> floats.
+def classify(network: nn.Module, images: Images, normalise: Callable[[Tensor], Tensor]) -> Tensor:
+    """Logits (N, classes), in test mode; normalise: bytes (N, 3, H, W) -> floats."""
+    network.eval()
+    batches = images.pixels.split(images.evaluation_batch)
+    return torch.cat([network(normalise(pixels)) for pixels in batches])
+
+
+def loss_and_error(logits: Tensor, labels: Tensor) -> tuple[float, float]:
+    """Mean loss (nats) and error (%).
 
     Raises UserError if the loss is NaN or infinite: the error would be that of the first class.
     """
-    network.eval()
-    loss, wrong = 0.0, 0
-    count = images.evaluation_batch
-    for start in range(0, len(images), count):
-        batch = images[start : start + count]
-        logits = network(normalise(batch.pixels))
-        loss += F.cross_entropy(logits, batch.labels, reduction="sum").item()
-        wrong += int((logits.argmax(1) != batch.labels).sum())
+    loss = F.cross_entropy(logits, labels, reduction="sum").item() / len(labels)
     if not math.isfinite(loss):
         raise UserError(
             f"the loss is {loss}: the network's weights or the normalised images are not finite, "
             "or far too large"
         )
-    return loss / len(images), round(100 * wrong / len(images), 4)
+    wrong = int((logits.argmax(1) != labels).sum())
+    return loss, round(100 * wrong / len(labels), 4)
+
+
+def confusion_counts(logits: Tensor, labels: Tensor) -> np.ndarray:
+    """How many images of each class (row) were taken for each class (column)."""
+    classes = logits.shape[1]
+    pairs = labels * classes + logits.argmax(1)
+    return torch.bincount(pairs, minlength=classes**2).reshape(classes, classes).numpy()
+
+
+def evaluate(
+    network: nn.Module, images: Images, normalise: Callable[[Tensor], Tensor]
+) -> tuple[float, float]:
+    """`loss_and_error` of a network, in test mode; normalise: bytes (N, 3, H, W) -> floats."""
+    return loss_and_error(classify(network, images, normalise), images.labels)
 
 
 def normalisation(text: str) -> Callable[[Images], Normalisation]:
