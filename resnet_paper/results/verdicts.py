@@ -115,6 +115,12 @@ def claims_table(results: Iterable[Result], recipe: Recipe, note: str = "") -> T
     )
 
 
+def in_lines(table: Table) -> str:
+    """The verdict on each claim, a line each."""
+    pairs = zip(table.text["verdict"], table.text["claim"], strict=True)
+    return "\n".join(f"{verdict}: {claim}" for verdict, claim in pairs)
+
+
 def cells(claim: Claim, compared: list[Comparison]) -> dict[str, str]:
     """A claim as a row of text."""
     return {
