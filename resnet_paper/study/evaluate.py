@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -16,19 +17,32 @@ from resnet_paper.training.images import Images, Normalisation
 
 
 @torch.no_grad()
+def classify(network: nn.Module, images: Images, normalise: Callable[[Tensor], Tensor]) -> Tensor:
+    """Logits (N, classes), in test mode; normalise: bytes (N, 3, H, W) -> floats."""
+    network.eval()
+    batches = images.pixels.split(images.evaluation_batch)
+    return torch.cat([network(normalise(pixels)) for pixels in batches])
+
+
+def loss_and_error(logits: Tensor, labels: Tensor) -> tuple[float, float]:
+    """Mean loss (nats) and error (%)."""
+    loss = F.cross_entropy(logits, labels, reduction="sum").item() / len(labels)
+    wrong = int((logits.argmax(1) != labels).sum())
+    return loss, round(100 * wrong / len(labels), 4)
+
+
+def confusion_counts(logits: Tensor, labels: Tensor) -> np.ndarray:
+    """How many images of each class (row) were taken for each class (column)."""
+    classes = logits.shape[1]
+    pairs = labels * classes + logits.argmax(1)
+    return torch.bincount(pairs, minlength=classes**2).reshape(classes, classes).numpy()
+
+
 def evaluate(
     network: nn.Module, images: Images, normalise: Callable[[Tensor], Tensor]
 ) -> tuple[float, float]:
     """Mean loss (nats) and error (%), in test mode; normalise: bytes (N, 3, H, W) -> floats."""
-    network.eval()
-    loss, wrong = 0.0, 0
-    count = images.evaluation_batch
-    for start in range(0, len(images), count):
-        batch = images[start : start + count]
-        logits = network(normalise(batch.pixels))
-        loss += F.cross_entropy(logits, batch.labels, reduction="sum").item()
-        wrong += int((logits.argmax(1) != batch.labels).sum())
-    return loss / len(images), round(100 * wrong / len(images), 4)
+    return loss_and_error(classify(network, images, normalise), images.labels)
 
 
 def normalisation(text: str) -> Callable[[Images], Normalisation]:

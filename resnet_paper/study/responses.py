@@ -13,8 +13,8 @@ from tqdm import tqdm
 
 from resnet_paper.errors import UserError
 from resnet_paper.names import require_image_size
-from resnet_paper.networks.build import load_weights
 from resnet_paper.networks.hooks import hooked, response_layers
+from resnet_paper.networks.weights import load_weights
 from resnet_paper.paper import facts
 from resnet_paper.study.study import Study
 from resnet_paper.training import data
@@ -55,7 +55,7 @@ def record_missing(study: Study) -> None:
     """Compute responses.csv of the finished runs of Figure 7's networks that lack it."""
     todo = []
     for result in study.results(facts.FIGURE7_NETWORKS):
-        if result.responses is None:
+        if result.responses is None and not result.diverged:
             if result.run.weights_file.exists():
                 todo.append(result)
             else:

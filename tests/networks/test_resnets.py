@@ -9,7 +9,8 @@ import torchvision
 
 from resnet_paper.errors import UserError
 from resnet_paper.networks import baselines, counts, resnets
-from resnet_paper.networks.build import build, load_weights
+from resnet_paper.networks.build import build
+from resnet_paper.networks.weights import load_weights
 from resnet_paper.paper import facts
 
 PARAMETERS = {
@@ -233,5 +234,7 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="a file does not hold the weights of a resnet-14"):
         load_weights("resnet-14", content, "a file")
     for damaged in (b"", b"not weights", content[:5_000]):
-        with pytest.raises(UserError, match="a file holds no weights that can be read"):
+        with pytest.raises(
+            UserError, match=r"a file (is empty|is a text file|holds no weights that can be read)"
+        ):
             load_weights("resnet-8", damaged, "a file")
