@@ -1,20 +1,24 @@
 """Table 6: `make table6`."""
 
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the package beside this script
+
 import click
 
-from resnet_paper.paper import facts
 from resnet_paper.results import tables
-from resnet_paper.study.options import Command, depths, options, set_options
+from resnet_paper.study.options import Command, depths_option, set_options
 from resnet_paper.study.study import Study
+from resnet_paper.study.trainer import Trainer
 
 
 @click.command(cls=Command)
 @set_options
-@options
-@click.option("--depths", "networks", default=facts.RESNET_DEPTHS, callback=depths("resnet"))
-def main(study: Study, networks: list[str]) -> None:
+@depths_option
+def main(study: Study, trainer: Trainer, resnets: list[str]) -> None:
     """Train the ResNets that are missing, then write the paper's Table 6 and ours."""
-    study.complete(study.runs_of(networks))
+    trainer.complete(study, study.runs_of(resnets), study.output)
     draw(study)
 
 
