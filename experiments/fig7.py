@@ -7,8 +7,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the package beside this sc
 
 import click
 
-from resnet_paper.paper import facts
-from resnet_paper.results import figures, tables
+from resnet_paper.results import artefacts
+from resnet_paper.results.artefacts import ARTEFACTS, Recorded, Wanted
 from resnet_paper.study.options import Command, set_options
 from resnet_paper.study.study import Study
 from resnet_paper.study.trainer import Trainer
@@ -18,7 +18,9 @@ from resnet_paper.study.trainer import Trainer
 @set_options
 def main(study: Study, trainer: Trainer) -> None:
     """Train Figure 7's networks that are missing, measure their responses, draw the figure."""
-    trainer.complete(study, study.runs_of(facts.FIGURE7_NETWORKS), study.output)
+    trainer.complete(
+        study, study.runs_of(ARTEFACTS["fig7"].networks(Wanted(study.settings))), study.output
+    )
     if not trainer.draw_only:
         measure(study)
     draw(study)
@@ -33,12 +35,8 @@ def measure(study: Study) -> None:
 
 def draw(study: Study) -> None:
     """Figure 7 and its means."""
-    results = study.results_to_draw(facts.FIGURE7_NETWORKS)
-    table = tables.responses(results, study.note)
-    click.echo(table.markdown())
-    paths = figures.save(figures.figure7(results, study.recipe), study.output / "figure7")
-    click.echo(" ".join(map(str, paths)) or "figure7: nothing is recorded yet")
-    click.echo(" ".join(map(str, tables.save(table, study.output))))
+    recorded = Recorded(study.results_to_draw(), study.settings, study.note)
+    click.echo(artefacts.draw("fig7", recorded, study.output))
 
 
 if __name__ == "__main__":

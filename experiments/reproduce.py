@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the package beside this sc
 import click
 
 from experiments import claims, fig6, fig7, table6
-from resnet_paper.paper import facts
+from resnet_paper.results.artefacts import ARTEFACTS, Wanted
 from resnet_paper.study.options import Command, depths_option, plain_depths_option, set_options
 from resnet_paper.study.study import Study
 from resnet_paper.study.trainer import Trainer
@@ -38,11 +38,11 @@ def reproduce(
     network: str = fig6.DEFAULT_NETWORK,
 ) -> None:
     """Make some of TARGETS, with what they miss trained first."""
-    needs = {"table6": resnets, "fig6": plain + resnets, "fig7": facts.FIGURE7_NETWORKS}
-    wanted = [name for target in targets for name in needs.get(target, ())]
+    wanted = Wanted(study.settings, resnets, plain)
+    needed = [each for target in targets for each in ARTEFACTS[target].networks(wanted)]
     if "fig6" in targets:
-        fig6.check_network(study, network, [] if trainer.draw_only else wanted)
-    trainer.complete(study, study.runs_of(list(dict.fromkeys(wanted))), study.output)
+        fig6.check_network(study, network, [] if trainer.draw_only else needed)
+    trainer.complete(study, study.runs_of(list(dict.fromkeys(needed))), study.output)
     if "table6" in targets:
         table6.draw(study)
     if "fig6" in targets:
