@@ -105,9 +105,9 @@ import resnet_paper.results.tables
 import resnet_paper.results.figures
 import experiments.figures
 import experiments.verify
-print("torch" in sys.modules)
+print({"torch", "plotly", "jinja2"} & sys.modules.keys())
 """
     command = [sys.executable, "-c", program]
     answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert answer.returncode == 0, answer.stderr
-    assert answer.stdout == "False\n"
+    assert answer.stdout == "set()\n"
