@@ -6,7 +6,7 @@ KILLS  ?= 50
 TORCH  :=
 
 TARGETS := help install demo test faults lint table6 fig6 fig7 claims eval status train figures \
-	report shortcuts compare table1 publish readme bench clean
+	report shortcuts compare gradients table1 publish readme bench clean
 
 # The variables that each target uses; `make TARGET NAME=VALUE` with any other is refused, so that a
 # mistyped one never starts days of training.
@@ -28,6 +28,7 @@ USES_train     := $(WHERE) $(HOW) NETWORK SEED
 USES_figures   := $(WHERE) NETWORK
 USES_shortcuts := $(STUDY) DEPTH
 USES_compare   := $(STUDY)
+USES_gradients := $(WHERE) DEPTHS SEEDS
 USES_publish   := $(WHERE)
 USES_bench     := DEVICE ENGINE
 
@@ -92,9 +93,11 @@ help:  ## this list
 	@echo "Variables (make TARGET NAME=VALUE):"
 	@echo "  SETTINGS      paper, paper-45k, overnight, tiny, demo (paper); of compare: 10-epochs,"
 	@echo "                100-epochs, tiny-epochs, imagenette, tiny-imagenette (100-epochs)"
-	@echo "  DEPTHS        residual nets of table6 and fig6: 6n+2 (20 32 44 56 110)"
+	@echo "  DEPTHS        residual nets of table6 and fig6: 6n+2 (20 32 44 56 110); of gradients,"
+	@echo "                with plain nets (20 56 110)"
 	@echo "  PLAIN_DEPTHS  plain nets of fig6 (20 32 44 56)"
-	@echo "  SEEDS         how many runs of each network (1): those that have finished count"
+	@echo "  SEEDS         how many runs of each network (1): those that have finished count;"
+	@echo "                new networks of gradients (5)"
 	@echo "  NETWORK SEED  the run of train (seed 0); NETWORK: of fig6's precise BN (resnet-20)"
 	@echo "  DEPTH         of the three nets of shortcuts (20)"
 	@echo "  DATA_DIR      where CIFAR-10 and Imagenette are, or are downloaded to (data)"
@@ -145,6 +148,9 @@ shortcuts: .venv/ready $(EXTRA)  ## shortcut options A, B and C at one DEPTH: tr
 
 compare: .venv/ready $(EXTRA)  ## ResNet-18 beside VGG-19; SETTINGS=10-epochs, imagenette: other networks
 	@$(BIN)/python experiments/compare.py $(call given,$(USES_compare))
+
+gradients: .venv/ready  ## do gradients vanish? norms by layer, new nets and recorded ones; trains no run
+	@$(BIN)/python experiments/gradients.py $(call given,$(USES_gradients))
 
 table1: .venv/ready  ## multiply-adds of the ImageNet networks, of VGG and AlexNet, counted, beside the paper's
 	@$(BIN)/python experiments/table1.py

@@ -4,6 +4,7 @@ import click
 
 from resnet_paper.results.tables import save
 from resnet_paper.results.verdicts import claims_table
+from resnet_paper.runs import gradients
 from resnet_paper.study.options import Command, options
 from resnet_paper.study.study import Study
 
@@ -17,7 +18,8 @@ def main(study: Study) -> None:
 
 def draw(study: Study) -> None:
     """The verdict on each claim."""
-    table = claims_table(study.results_to_draw(), study.recipe, study.note)
+    measured = gradients.read(study.output)
+    table = claims_table(study.results_to_draw(), study.recipe, study.note, measured)
     save(table, study.output)
     for verdict, claim in zip(table.text["verdict"], table.text["claim"], strict=True):
         click.echo(f"{verdict}: {claim}")

@@ -8,7 +8,7 @@ import click
 
 sys.path.append(str(Path(__file__).parents[1]))  # runs from any directory
 
-from experiments import claims, compare, fig6, fig7, shortcuts, table6
+from experiments import claims, compare, fig6, fig7, gradients, shortcuts, table6
 from resnet_paper import names
 from resnet_paper.runs.recipe import COMPARED
 from resnet_paper.study.options import Command, NetworkName, options
@@ -33,6 +33,7 @@ def main(study: Study, network: str) -> None:
     fig6.draw(study, network)
     table6.draw(study)
     fig7.draw(study)
+    gradients.draw(study)
     claims.draw(study)
     for depth in names.shortcut_depths(result.network for result in study.results()):
         shortcuts.draw(study, depth)

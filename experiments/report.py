@@ -3,6 +3,7 @@
 import click
 
 from resnet_paper.results.report import page
+from resnet_paper.runs import gradients
 from resnet_paper.runs.files import write
 from resnet_paper.study.options import Command, options
 from resnet_paper.study.study import Study
@@ -13,7 +14,8 @@ from resnet_paper.study.study import Study
 def main(study: Study) -> None:
     """Write a page of all that is recorded, with its sources; trains nothing."""
     path = study.output / "report.html"
-    write(path, page(study.results_to_draw(), study.settings, study.note).encode())
+    measured = gradients.read(study.output)
+    write(path, page(study.results_to_draw(), study.settings, study.note, measured).encode())
     click.echo(path)
 
 

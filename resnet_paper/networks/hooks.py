@@ -62,17 +62,22 @@ class Signals(NamedTuple):
     relative_weight_gradient: float  # norm of the gradient of its weights over their own
 
 
+def convolutions(network: nn.Module) -> dict[str, nn.Conv2d]:
+    """By name and in the order of the layers: each 3x3 convolution."""
+    return {
+        name: module
+        for name, module in network.named_modules()
+        if isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3)
+    }
+
+
 def signals(network: nn.Module, images: Tensor, labels: Tensor) -> dict[str, Signals]:
     """By name and in order: `Signals` of each 3x3 convolution on a batch of normalised images.
 
     The network computes in the mode that it is in. Gradients that it holds stay as they are; in
     training mode BN's moving averages change. Statistics are in float64.
     """
-    layers = {
-        name: module
-        for name, module in network.named_modules()
-        if isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3)
-    }
+    layers = convolutions(network)
     outputs: dict[str, Tensor] = {}
     hooks = [
         layer.register_forward_hook(lambda _, __, out, name=name: outputs.update({name: out}))

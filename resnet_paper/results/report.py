@@ -17,13 +17,14 @@ from matplotlib.figure import Figure
 from plotly.offline import get_plotlyjs
 
 from resnet_paper import names
-from resnet_paper.results import comparisons, figures, interactive, tables
+from resnet_paper.results import comparisons, figures, gradients, interactive, tables
 from resnet_paper.results.formats import format_number
 from resnet_paper.results.panels import conditions
 from resnet_paper.results.style import style
 from resnet_paper.results.tables import Table
 from resnet_paper.results.verdicts import claims_table
 from resnet_paper.runs.datasets import DATA_SETS
+from resnet_paper.runs.gradients import Gradients
 from resnet_paper.runs.recipe import COMPARED, PAPER, SETTINGS, Recipe
 from resnet_paper.runs.record import Record, Resumption
 from resnet_paper.runs.run import Result
@@ -44,7 +45,9 @@ class Section(NamedTuple):
     alt: str = ""
 
 
-def page(results: Sequence[Result], settings: str, note: str = "") -> str:
+def page(
+    results: Sequence[Result], settings: str, note: str = "", measured: Gradients | None = None
+) -> str:
     """The report on the runs of some settings. It loads nothing from the network."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -63,14 +66,16 @@ def page(results: Sequence[Result], settings: str, note: str = "") -> str:
         runs=len(results),
         networks=len({result.network for result in results}),
         hours=sum(result.record.seconds or 0 for result in results) / 3600,
-        sections=list(sections(results, settings, note)) if results else [],
+        sections=list(sections(results, settings, note, measured)) if results else [],
         kinds=interactive.kinds(recipe),
         shown=interactive.SHOWN,
         plotly=Markup(get_plotlyjs()),
     )
 
 
-def sections(results: Sequence[Result], settings: str, note: str) -> Iterator[Section]:
+def sections(
+    results: Sequence[Result], settings: str, note: str, measured: Gradients | None
+) -> Iterator[Section]:
     """The page's sections, for which there is something recorded."""
     recipe = SETTINGS[settings]
     if settings in COMPARED:
@@ -80,12 +85,14 @@ def sections(results: Sequence[Result], settings: str, note: str) -> Iterator[Se
             "Comparison", table, picture=svg(figures.comparison(results, recipe)), alt=alt
         )
     else:
-        yield from sections_of_paper(results, recipe, note)
+        yield from sections_of_paper(results, recipe, note, measured)
     yield Section("Runs", runs_table(results))
 
 
-def sections_of_paper(results: Sequence[Result], recipe: Recipe, note: str) -> Iterator[Section]:
-    """The sections about section 4.2 of the paper."""
+def sections_of_paper(
+    results: Sequence[Result], recipe: Recipe, note: str, measured: Gradients | None
+) -> Iterator[Section]:
+    """The sections about sections 4.1 and 4.2 of the paper."""
     panels = interactive.figure6(results, recipe)
     if panels:
         drawn = {title: Markup(panel.to_json()) for title, panel in panels.items()}
@@ -93,7 +100,7 @@ def sections_of_paper(results: Sequence[Result], recipe: Recipe, note: str) -> I
     yield Section("Table 6: test error", tables.table6(results, recipe, note))
     yield Section("Plain nets", tables.plain(results, recipe, note))
     yield Section("Training errors", tables.training(results, note))
-    yield Section("Claims of section 4.2", claims_table(results, recipe, note))
+    yield Section("Claims", claims_table(results, recipe, note, measured))
     yield Section(
         "Figure 7: layer responses",
         tables.responses(results, note),
@@ -101,6 +108,14 @@ def sections_of_paper(results: Sequence[Result], recipe: Recipe, note: str) -> I
         alt="Standard deviations of layer responses, by layer and sorted by magnitude; their "
         "means are in the table.",
     )
+    if measured:
+        yield Section(
+            "Gradients by layer",
+            gradients.table(measured, note),
+            picture=svg(gradients.figure(measured, recipe)),
+            alt="Norms of gradients by layer, of new and trained nets with and without BN, and by "
+            "iteration; those at the two ends are in the table.",
+        )
     if recipe == PAPER:
         yield Section("Distances to the paper's curves", tables.distances(results, note))
     yield Section("Public reproductions", tables.reproductions(results, recipe, note))

@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from resnet_paper import names
+from resnet_paper.errors import UserError
 from resnet_paper.networks.batch_norm import without_bn
 from resnet_paper.networks.build import build, load_weights
-from resnet_paper.networks.hooks import Signals, signals
+from resnet_paper.networks.hooks import Signals, convolutions, signals
 from resnet_paper.networks.precision import gradient
-from resnet_paper.runs.gradients import CASE, COSINES, LAYERS, Gradients
+from resnet_paper.runs.gradients import COSINES, LAYERS, Gradients
 from resnet_paper.runs.recipe import Recipe, learning_rate
 from resnet_paper.study.responses import refuse_weights_of_another
 from resnet_paper.study.study import Study
@@ -28,8 +29,6 @@ from resnet_paper.training.batches import BatchStream, augment
 from resnet_paper.training.images import Images, Normalisation
 from resnet_paper.training.learner import Learner
 
-DEPTHS = "20 56 110"
-SEEDS = 5  # new networks of each kind
 ITERATIONS = (1, 3, 10, 30, 100)
 INITIALISATIONS = ("he", "pytorch")
 # What fits ten minutes on two cores: fewer batches and iterations of deeper networks.
@@ -68,13 +67,13 @@ class Batches:
     def take(self, seed: int, start: int, count: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Augmented, normalised images and labels of the batches start, ..., start + count - 1."""
         plan = self.stream(seed).plan(start, count)
-        for indices, *how in zip(*plan.columns(), strict=True):
+        for indices, top, left, flip in zip(*plan.columns(), strict=True):
             images = self.normalise(self.train.pixels[indices])
-            images = augment(images, *how, self.recipe.padding)
+            images = augment(images, top, left, flip, self.recipe.padding)
             yield images, self.train.labels[indices]
 
 
-def measure(study: Study, networks: Sequence[str], seeds: int = SEEDS) -> Gradients:
+def measure(study: Study, networks: Sequence[str], seeds: int) -> Gradients:
     """Signals and cosines of some networks in all their states."""
     keep_freed_memory()
     batches = Batches(study.recipe, data.load(study.recipe, study.data_dir).train)
@@ -97,7 +96,7 @@ def measure(study: Study, networks: Sequence[str], seeds: int = SEEDS) -> Gradie
 
 
 def labelled(case: Case, table: pd.DataFrame) -> pd.DataFrame:
-    return table.assign(**dict(zip(CASE, case, strict=True)))
+    return table.assign(**case._asdict())
 
 
 def states(
@@ -190,5 +189,7 @@ def own_signals(study: Study, network: str, weights: Path | None) -> pd.DataFram
     else:
         refuse_weights_of_another(network, weights)
         module = load_weights(network, weights.read_bytes(), str(weights), recipe.classes)
+    if not convolutions(module):
+        raise UserError(f"{network} has no 3x3 convolution")
     batches = Batches(recipe, data.load(recipe, study.data_dir).train)
     return layer_signals(module, list(batches.take(0, 0, OWN_BATCHES)))
