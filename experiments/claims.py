@@ -1,9 +1,14 @@
 """The paper's claims as checks on the recorded runs: `make claims`."""
 
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the package beside this script
+
 import click
 
-from resnet_paper.results.tables import save
-from resnet_paper.results.verdicts import claims_table
+from resnet_paper.results import artefacts
+from resnet_paper.results.artefacts import Recorded
 from resnet_paper.runs import gradients
 from resnet_paper.study.options import Command, options
 from resnet_paper.study.study import Study
@@ -18,12 +23,10 @@ def main(study: Study) -> None:
 
 def draw(study: Study) -> None:
     """The verdict on each claim."""
-    measured = gradients.read(study.output)
-    table = claims_table(study.results_to_draw(), study.recipe, study.note, measured)
-    save(table, study.output)
-    for verdict, claim in zip(table.text["verdict"], table.text["claim"], strict=True):
-        click.echo(f"{verdict}: {claim}")
-    click.echo(f"Numbers: {study.output / table.name}.md")
+    recorded = Recorded(
+        study.results_to_draw(), study.settings, study.note, gradients=gradients.read(study.output)
+    )
+    click.echo(artefacts.draw("claims", recorded, study.output))
 
 
 if __name__ == "__main__":

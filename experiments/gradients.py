@@ -1,40 +1,39 @@
-"""Gradients by layer, plain and residual nets with and without BN: `make gradients`."""
+"""Gradients by layer of plain and residual nets, with and without BN: `make gradients`."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the package beside this script
 
 import click
 
-from resnet_paper.results import figures, tables
-from resnet_paper.results import gradients as drawn
-from resnet_paper.runs import gradients as measured
-from resnet_paper.study.options import Command, Count, depths, options
+from resnet_paper.results import artefacts
+from resnet_paper.results.artefacts import Recorded
+from resnet_paper.study.options import Command, Count, options, resnets
 from resnet_paper.study.study import Study
-
-DEPTHS, SEEDS = "20 56 110", 5
 
 
 @click.command(cls=Command)
+@click.option("--seeds", type=Count(), default=5, show_default=True, help="New nets of each kind.")
+@click.option(
+    "--depths",
+    "resnets",
+    default="20 56 110",
+    callback=resnets,
+    show_default=True,
+    help="Plain and residual nets, 6n+2.",
+)
 @options
-@click.option("--depths", "residual", default=DEPTHS, callback=depths("resnet"))
-@click.option("--seeds", type=Count(), default=SEEDS, help="How many new networks of each kind.")
-def main(study: Study, residual: list[str], seeds: int) -> None:
-    """Measure gradients of new networks and of the recorded ones, then draw; trains no run."""
+def main(study: Study, resnets: list[str]) -> None:
+    """Measure norms of gradients by layer, of new and recorded nets, and draw; trains no run."""
     from resnet_paper.study.gradients import measure  # loads torch
 
-    plain = [network.replace("resnet", "plain") for network in residual]
-    networks = [network for pair in zip(plain, residual, strict=True) for network in pair]
-    measure(study, networks, seeds).write(study.output)
-    draw(study)
-
-
-def draw(study: Study) -> None:
-    """Figure and table of the gradients that were measured, if they were."""
-    gradients = measured.read(study.output)
-    if gradients is None:
-        click.echo(f"gradients: make gradients {study.in_make} measures them")
-        return
-    table = drawn.table(gradients, study.note)
-    click.echo(table.markdown())
-    paths = figures.save(drawn.figure(gradients, study.recipe), study.output / "gradients")
-    click.echo(" ".join(map(str, [*paths, *tables.save(table, study.output)])))
+    results = study.results()  # mistakes come before the work
+    pairs = [(residual.replace("resnet", "plain"), residual) for residual in resnets]
+    measured = measure(study, [network for pair in pairs for network in pair], study.seeds)
+    measured.write(study.output)
+    recorded = Recorded(results, study.settings, study.note, gradients=measured)
+    click.echo(artefacts.draw("gradients", recorded, study.output))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from resnet_paper.study import gradients
-from resnet_paper.study.options import Command, NetworkName, options
+from resnet_paper.study.options import FILE, Command, NetworkName, options
 from resnet_paper.study.study import Study
 
 
@@ -14,7 +14,7 @@ from resnet_paper.study.study import Study
 @click.option("--network", type=NetworkName(), required=True, help="As in resnet-20.")
 @click.option(
     "--weights",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=FILE,
     help="A state dict of the network; without it the network is new.",
 )
 def main(study: Study, network: str, weights: Path | None) -> None:

@@ -6,15 +6,16 @@ import click
 
 from resnet_paper.errors import UserError
 from resnet_paper.paper import facts
-from resnet_paper.results import figures, tables
+from resnet_paper.results import artefacts, figures
+from resnet_paper.results.artefacts import Recorded
 from resnet_paper.study import responses
-from resnet_paper.study.options import Command, NetworkName, options
+from resnet_paper.study.options import FILE, Command, NetworkName, options
 from resnet_paper.study.study import Study
 
 
 @click.command(cls=Command)
 @options
-@click.option("--weights", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--weights", type=FILE)
 @click.option(
     "--network", type=NetworkName(), help="The network that --weights are of, as in resnet-20."
 )
@@ -36,8 +37,7 @@ def main(study: Study, weights: Path | None, network: str | None) -> None:
     for name in facts.FIGURE7_NETWORKS:
         if not any(result.network == name for result in results):
             click.echo(f"{name} is not recorded: make train {study.in_make} NETWORK={name}")
-    figures.save(figures.figure7(results, study.recipe), study.output / "figure7")
-    tables.save(tables.responses(results, study.note), study.output)
+    click.echo(artefacts.draw("fig7", Recorded(results, study.settings, study.note), study.output))
 
 
 if __name__ == "__main__":

@@ -83,7 +83,7 @@ def run(command: click.Command, *arguments: str) -> Result:
         (fig6.main, ["--network", "resnet26", *DEMO], 1, "resnet-26 is neither recorded in exper"),
         (all_figures.main, ["--network", "resnet-26"], 1, "resnet-26 is neither recorded in exp"),
         (bench.main, ["--networks", "resnet-21"], 1, "resnet-20 or resnet-26"),
-        (bench.main, ["--networks"], 2, "Option '--networks' requires an argument"),
+        (bench.main, ["--networks"], 2, "Option NETWORKS (--networks) requires an argument"),
         (responses.main, ["--network", "resnet-20"], 1, "go together"),
         (responses.main, ["--network", "resnet-20", "--weights", "none"], 2, "does not exist"),
     ],
@@ -165,7 +165,7 @@ def test_the_study_end_to_end_on_synthetic_images() -> None:
     assert "plain-8 seed 0: published already, published/demo/plain-8/seed-0" in copied
 
     assert run(all_figures.main, *DEMO).exit_code == 0
-    for name in ("table6", "plain", "training", "reproductions", "claims", "figure7"):
+    for name in ("table6", "plain", "training", "reproductions", "claims"):
         assert "Synthetic images" in Path(f"figures/demo/{name}.md").read_text()
     assert Path("figures/demo/figure6_precise.png").exists()
 
