@@ -10,6 +10,7 @@ import click
 from experiments import fig6
 from resnet_paper.results import artefacts
 from resnet_paper.results.artefacts import Recorded, of_study
+from resnet_paper.runs import gradients
 from resnet_paper.study.options import Command, options
 from resnet_paper.study.study import Study
 
@@ -21,7 +22,9 @@ def main(study: Study, network: str) -> None:
     """Draw every table and figure of these settings; trains nothing."""
     if of_study(study.settings):
         fig6.check_network(study, network, trained=[])
-    recorded = Recorded(study.results_to_draw(), study.settings, study.note, network)
+    recorded = Recorded(
+        study.results_to_draw(), study.settings, study.note, network, gradients.read(study.output)
+    )
     for name in artefacts.artefacts_of(study.settings):
         click.echo(artefacts.draw(name, recorded, study.output))
 

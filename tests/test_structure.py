@@ -32,6 +32,7 @@ MAY_IMPORT = {
     "pretrained": {"errors", "names", "networks", "runs"},
     "train": {"study"},
     "responses": {"errors", "paper", "results", "study"},
+    "gradients": {"study"},
 }
 WITHOUT_TORCH = ("errors", "console", "names", "paper", "runs", "results")
 
