@@ -1,9 +1,15 @@
 """The paper's claims as checks on the recorded runs: `make claims`."""
 
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the package beside this script
+
 import click
 
 from resnet_paper.results import artefacts
 from resnet_paper.results.artefacts import Recorded
+from resnet_paper.runs import gradients
 from resnet_paper.study.options import Command, options
 from resnet_paper.study.study import Study
 
@@ -17,7 +23,9 @@ def main(study: Study) -> None:
 
 def draw(study: Study) -> None:
     """The verdict on each claim."""
-    recorded = Recorded(study.results_to_draw(), study.settings, study.note)
+    recorded = Recorded(
+        study.results_to_draw(), study.settings, study.note, gradients=gradients.read(study.output)
+    )
     click.echo(artefacts.draw("claims", recorded, study.output))
 
 

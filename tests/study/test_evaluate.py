@@ -1,5 +1,6 @@
 """Weights are evaluated on images normalised as those that they were trained on."""
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,8 +11,11 @@ import torch.nn.functional as F
 from click.testing import CliRunner
 
 from experiments import eval as script
+from resnet_paper import pretrained
 from resnet_paper.errors import UserError
 from resnet_paper.networks.build import build
+from resnet_paper.networks.weights import load_weights
+from resnet_paper.runs.recipe import TINY
 from resnet_paper.runs.run import Result
 from resnet_paper.study.evaluate import (
     confusion_counts,
@@ -19,8 +23,10 @@ from resnet_paper.study.evaluate import (
     normalisation,
     recorded_normalisation,
 )
+from resnet_paper.study.responses import response_stds
 from resnet_paper.training import data
 from resnet_paper.training.images import Normalisation
+from tests.conftest import REAL_DATA, needs_cifar10
 
 
 def test_loss_and_error_are_means_over_all_images() -> None:
@@ -53,6 +59,40 @@ def test_another_normalisation_is_one_line(text: str) -> None:
         normalisation(text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "125.3,123.0,113.9/63.0,62.1,66.7",
+        "0.49,0.48,0.45/63.0,62.1,66.7",
+        "0.49,0.48,0.45/0.25,0,0.26",
+        "0.49,0.48,0.45/0.25,-0.24,0.26",
+        "0.49,0.48,0.45/0.25,nan,0.26",
+        "nan,0.48,0.45/0.25,0.24,0.26",
+        "-0.1,0.48,0.45/0.25,0.24,0.26",
+        "0.49,0.48,0.45/inf,0.24,0.26",
+    ],
+)
+def test_numbers_that_no_pixels_in_0_to_1_have_are_refused(text: str) -> None:
+    with pytest.raises(UserError, match=r"cannot be the normalisation of pixels in \[0, 1\]"):
+        normalisation(text)
+
+
+@pytest.mark.parametrize("text", ["0,0,0/1,1,1", "0.5,0.5,0.5/0.5,0.5,0.5"])
+def test_plain_scalings_are_normalisations(text: str) -> None:
+    pixels = torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1).expand(2, 3, 1, 1)
+    low, high = normalisation(text)(data.synthetic(4, seed=0))(pixels)[:, 0].flatten().tolist()
+    assert (low, high) == {"0": (0.0, 1.0), "0.5": (-1.0, 1.0)}[text.partition(",")[0]]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_is_an_error(value: float) -> None:
+    """The error would be that of the first class, 90%."""
+    network, images = build("resnet-8"), data.synthetic(10, seed=0)
+    network.stem.conv.weight.data[0] = value
+    with pytest.raises(UserError, match="the loss is nan"):
+        evaluate(network, images, Normalisation.of(images))
+
+
 def test_the_normalisation_of_a_runs_weights_is_the_runs(
     record_run: Callable[..., Result], tmp_path: Path
 ) -> None:
@@ -65,6 +105,24 @@ def test_confusion_counts_images_by_class_and_prediction() -> None:
     logits = torch.eye(3)[torch.tensor([0, 0, 2, 2, 2])]
     counts = confusion_counts(logits, torch.tensor([0, 1, 1, 2, 2]))
     assert counts.tolist() == [[1, 0, 0], [1, 0, 1], [0, 0, 2]]
+
+
+@needs_cifar10
+def test_published_weights_have_their_numbers_under_other_keys_too() -> None:
+    """Those of ResNet-20, BN's bias before its weight: swapped, 91.20% and 2.985."""
+    published = pretrained.PUBLISHED / "paper" / "resnet-20" / "seed-0" / "weights.pt"
+    state = torch.load(published, weights_only=True)
+    by_layer = sorted(state, key=lambda key: (key.rsplit(".", 1)[0], key))  # bias, running_..., ...
+    others = {f"net/{key}".replace("stages", "group"): state[key] for key in by_layer}
+    buffer = io.BytesIO()
+    torch.save(others, buffer)
+    network = load_weights("resnet-20", buffer.getvalue(), "others.pt")
+    dataset = data.load(TINY, REAL_DATA)
+    normalise = Normalisation.of(dataset.train)
+    assert evaluate(network, dataset.test, normalise)[1] == 10.0
+    assert response_stds(network, dataset.test, normalise)["std"].mean() == pytest.approx(
+        0.77, abs=1e-3
+    )
 
 
 def test_weights_of_ones_own_are_evaluated_and_the_normalisation_is_printed(
