@@ -8,6 +8,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the package beside this sc
 import click
 
 from resnet_paper.errors import UserError
+from resnet_paper.runs import gradients
 from resnet_paper.runs.files import write
 from resnet_paper.study.options import Command, options
 from resnet_paper.study.study import Study
@@ -26,7 +27,8 @@ def main(study: Study) -> None:
             "make report, which installs it"
         ) from error
     path = study.output / "report.html"
-    write(path, page(study.results_to_draw(), study.settings, study.note).encode())
+    measured = gradients.read(study.output)
+    write(path, page(study.results_to_draw(), study.settings, study.note, measured).encode())
     click.echo(path)
 
 

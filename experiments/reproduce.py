@@ -11,6 +11,7 @@ import click
 from resnet_paper.errors import UserError
 from resnet_paper.results import artefacts
 from resnet_paper.results.artefacts import ARTEFACTS, Recorded, Wanted
+from resnet_paper.runs import gradients
 from resnet_paper.study.options import (
     Command,
     NetworkName,
@@ -80,7 +81,8 @@ def check_network(study: Study, network: str, trained: Sequence[str] = ()) -> No
 
 def draw(names: Sequence[str], study: Study, network: str = Recorded.network) -> None:
     """Write the tables and figures of some artefacts and print what they say."""
-    recorded = Recorded(study.results_to_draw(), study.settings, study.note, network)
+    measured = gradients.read(study.output)
+    recorded = Recorded(study.results_to_draw(), study.settings, study.note, network, measured)
     for name in names:
         click.echo(artefacts.draw(name, recorded, study.output))
 

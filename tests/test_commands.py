@@ -120,7 +120,8 @@ def test_scripts_run_from_any_directory_with_the_paths_of_the_clone() -> None:
 
 def test_a_run_is_trained_by_the_module_too() -> None:
     command = [sys.executable, "-m", "resnet_paper.train", "--network", "resnet-21", *DEMO]
-    answer = subprocess.run(command, capture_output=True, text=True)
+    beside = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    answer = subprocess.run(command, env=beside, capture_output=True, text=True)
     assert "resnet-20 or resnet-26" in answer.stderr
 
 
