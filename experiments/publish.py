@@ -10,7 +10,6 @@ from resnet_paper.study import publish, responses
 from resnet_paper.study.options import Command, options
 from resnet_paper.study.study import Study
 from resnet_paper.training import data
-from resnet_paper.training.images import Normalisation
 
 
 @click.command(cls=Command)
@@ -40,9 +39,8 @@ def main(study: Study, to: Path) -> None:
         return
     responses.record_missing(study)
     dataset = data.load(study.recipe, study.data_dir)
-    normalise = Normalisation.of(dataset.train, study.recipe.normalisation)
     for run in missing:
-        published = publish.publish(run.result(), to, dataset.test, normalise)
+        published = publish.publish(run.result(), to, dataset.test, dataset.normalise)
         weights = published.record.published
         precision = f"with weights in {weights.weights}" if weights else "without weights"
         click.echo(f"{run}: published, {published.run.directory}, {precision}")

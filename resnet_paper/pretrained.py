@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from resnet_paper.errors import UserError
 from resnet_paper.names import canonical, parse
-from resnet_paper.networks.build import load_weights
+from resnet_paper.networks.weights import load_weights
 from resnet_paper.runs.recipe import PAPER
 from resnet_paper.runs.run import Run, begun_runs
 

@@ -18,7 +18,7 @@ from torch.utils.data import Dataset as TorchDataset
 from torchvision import transforms
 
 from resnet_paper.networks import counts
-from resnet_paper.networks.build import build
+from resnet_paper.networks.build import blueprint, build
 from resnet_paper.runs.recipe import CHANNELS, PAPER
 from resnet_paper.training import backend, data
 from resnet_paper.training.batches import BatchStream
@@ -190,7 +190,7 @@ def floor(network: str) -> float:
 
     8 kernels a layer and 12 besides: ResNet-20 has some 170.
     """
-    return 2e-6 * (8 * counts.depth(build(network)) + 12)
+    return 2e-6 * (8 * counts.depth(blueprint(network)) + 12)
 
 
 def runs_an_hour(network: str, device: str, at_once: int) -> float:

@@ -11,7 +11,7 @@ from torch import nn
 
 from resnet_paper import names
 from resnet_paper.errors import UserError
-from resnet_paper.networks.build import load_weights
+from resnet_paper.networks.weights import load_weights
 from resnet_paper.runs.files import write
 from resnet_paper.runs.record import Published, as_json
 from resnet_paper.runs.run import Result, Run, begun_runs

@@ -41,6 +41,7 @@ def load(recipe: Recipe, data_dir: Path) -> Dataset:
         train=train[: recipe.train_images],
         validation=train[recipe.train_images : recipe.train_images + recipe.validation_images],
         test=test[: recipe.test_images],
+        normalisation=recipe.normalisation,
     )
 
 

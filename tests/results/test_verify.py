@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from msgspec.structs import replace
 
-from resnet_paper.paper.reproductions import TEST_ERROR_SPREAD
 from resnet_paper.results import verify
+from resnet_paper.results.statistics import TEST_ERROR_SPREAD
 from resnet_paper.results.tables import Table
 from resnet_paper.results.verdicts import student_t
 from resnet_paper.runs.recipe import PAPER, SETTINGS

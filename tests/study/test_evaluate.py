@@ -12,12 +12,11 @@ from click.testing import CliRunner
 from experiments import eval as script
 from resnet_paper.errors import UserError
 from resnet_paper.networks.build import build
-from resnet_paper.runs.run import Result
+from resnet_paper.runs.run import Result, record_beside
 from resnet_paper.study.evaluate import (
     confusion_counts,
     evaluate,
     normalisation,
-    recorded_normalisation,
 )
 from resnet_paper.training import data
 from resnet_paper.training.images import Normalisation
@@ -57,8 +56,10 @@ def test_the_normalisation_of_a_runs_weights_is_the_runs(
     record_run: Callable[..., Result], tmp_path: Path
 ) -> None:
     of_epochs = record_run("resnet-18", settings="10-epochs")
-    assert recorded_normalisation(of_epochs.run.weights_file) == "channels"
-    assert recorded_normalisation(tmp_path / "weights.pt") is None
+    record = record_beside(of_epochs.run.weights_file)
+    assert record is not None
+    assert record.recipe.normalisation == "channels"
+    assert record_beside(tmp_path / "weights.pt") is None
 
 
 def test_confusion_counts_images_by_class_and_prediction() -> None:
