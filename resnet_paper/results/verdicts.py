@@ -99,7 +99,7 @@ def claims_table(results: Iterable[Result], recipe: Recipe, note: str = "") -> T
     else:
         measured = summary(results)
         own = {quantity: own_spread(quantity, measured) for quantity in NOISY}
-        spreads = {quantity: spread(quantity, own[quantity], recipe) for quantity in NOISY}
+        spreads = {quantity: deciding_spread(quantity, own[quantity], recipe) for quantity in NOISY}
         basis = basis_of(own, spreads, recipe)
         compared = [
             [compare(each, measured, spreads.get(each.quantity)) for each in claim.comparisons]
@@ -241,7 +241,7 @@ def is_enough(of: Spread) -> bool:
     return of.degrees_of_freedom >= ENOUGH
 
 
-def spread(quantity: str, own: Spread, recipe: Recipe) -> Spread | None:
+def deciding_spread(quantity: str, own: Spread, recipe: Recipe) -> Spread | None:
     """The standard deviation over runs that decides comparisons of networks with few runs.
 
     That of the runs measured here if it has ENOUGH degrees of freedom; else, for errors on all test

@@ -73,7 +73,8 @@ def test_weights_of_ones_own_are_evaluated_and_the_normalisation_is_printed(
 ) -> None:
     monkeypatch.setattr("resnet_paper.study.study.FIGURES", tmp_path / "figures")
     weights = tmp_path / "mine.pt"
-    torch.save({"state_dict": build("resnet-8").state_dict()}, weights)
+    network = build("resnet-8")
+    torch.save({"state_dict": network.state_dict()}, weights)
     arguments = ["--settings", "demo", "--weights", str(weights)]
     asked = CliRunner().invoke(script.main, arguments)
     assert (asked.exit_code, "of which network" in asked.stderr) == (1, True)
@@ -85,8 +86,13 @@ def test_weights_of_ones_own_are_evaluated_and_the_normalisation_is_printed(
     assert "'channel' is no normalisation" in wrong.stderr
     answer = CliRunner().invoke(script.main, [*arguments, "--normalisation", "channels"])
     assert answer.exit_code == 0, answer.output
-    assert answer.output.startswith(f"resnet-8, {weights}: test error ")
-    assert answer.output.splitlines()[0].endswith("(by channels)")
+    test = data.synthetic(250, seed=1)  # as the settings "demo" have it
+    with torch.no_grad():
+        logits = network.eval()(Normalisation.of(test, "channels")(test.pixels))
+    error = 100 * (logits.argmax(1) != test.labels).double().mean()
+    loss = F.cross_entropy(logits, test.labels)
+    said = f"resnet-8, {weights}: test error {error:.2f}%, loss {loss:.4f} (by channels)"
+    assert answer.output.splitlines()[0] == said
     counts = pd.read_csv(tmp_path / "figures" / "demo" / "confusion-resnet-8-own.csv")
     assert counts[list("0123456789")].to_numpy().sum() == 250
     assert (tmp_path / "figures" / "demo" / "confusion-resnet-8-own.png").stat().st_size
