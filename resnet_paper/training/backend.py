@@ -85,7 +85,7 @@ class Backend:
         if self.compiled:
             whole = self.kernels == "fused" and recipe.iterations >= WORTH_COMPILING_WHOLE
             compile_network(network, self.kernels == "fused", whole)
-        elif self.fuses(network, recipe):
+        elif self.device == "cuda" and self.fuses(network, recipe):
             from resnet_paper.training.fused.network import FusedNetwork
 
             assert isinstance(network, Network)
@@ -94,10 +94,10 @@ class Backend:
 
     def fuses(self, network: nn.Module, recipe: Recipe) -> bool:
         """True if a network is trained by fused kernels."""
-        if self.kernels != "fused":
+        if self.kernels == "pytorch":
             return False
         if self.device == "cpu":
-            return bool(fusible(network))
+            return self.compiled and bool(fusible(network))
         return support.fits(network, recipe.batch_size, recipe.image_size)
 
     def logits(self, network: nn.Module, images: Tensor) -> Tensor:
