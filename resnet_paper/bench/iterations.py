@@ -18,7 +18,7 @@ from torch.utils.data import Dataset as TorchDataset
 from torchvision import transforms
 
 from resnet_paper.networks import counts
-from resnet_paper.networks.build import build
+from resnet_paper.networks.build import blueprint, build
 from resnet_paper.runs.recipe import CHANNELS, PAPER
 from resnet_paper.training import backend, data
 from resnet_paper.training.batches import BatchStream
@@ -126,7 +126,7 @@ def work(loop: Loop, network: str, device: str, threads: int, parent: Connection
 
 
 @contextmanager
-def worker(loop: Loop, network: str, device: str, threads: int) -> Iterator[Connection]:
+def timed_process(loop: Loop, network: str, device: str, threads: int) -> Iterator[Connection]:
     """Context manager: a process that runs a loop's rounds on request."""
     context: Any = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
@@ -146,7 +146,9 @@ def compare(loops: Sequence[Loop], network: str, device: str) -> list[float]:
     threads = torch.get_num_threads()
     seconds: list[list[float]] = [[] for _ in loops]
     with ExitStack() as stack:
-        workers = [stack.enter_context(worker(loop, network, device, threads)) for loop in loops]
+        workers = [
+            stack.enter_context(timed_process(loop, network, device, threads)) for loop in loops
+        ]
         for number in range(ROUNDS + 1):
             for connection, times in zip(workers, seconds, strict=True):
                 connection.send(True)
@@ -165,7 +167,7 @@ def two_beside_one(network: str) -> float:
     ratios = []
     with ExitStack() as stack:
         one, *two = [
-            stack.enter_context(worker(our_loop, network, "cpu", count))
+            stack.enter_context(timed_process(our_loop, network, "cpu", count))
             for count in (threads, max(threads // 2, 1), max(threads // 2, 1))
         ]
         for number in range(ROUNDS + 1):
@@ -190,7 +192,7 @@ def floor(network: str) -> float:
 
     8 kernels a layer and 12 besides: ResNet-20 has some 170.
     """
-    return 2e-6 * (8 * counts.depth(build(network)) + 12)
+    return 2e-6 * (8 * counts.depth(blueprint(network)) + 12)
 
 
 def runs_an_hour(network: str, device: str, at_once: int) -> float:

@@ -115,7 +115,7 @@ def claims_table(
             quantity: of_layers if quantity in OF_GRADIENTS else runs for quantity in QUANTITIES
         }
         own = {quantity: own_spread(quantity, measured[quantity]) for quantity in NOISY}
-        spreads = {quantity: spread(quantity, own[quantity], recipe) for quantity in NOISY}
+        spreads = {quantity: deciding_spread(quantity, own[quantity], recipe) for quantity in NOISY}
         basis = basis_of(own, spreads, recipe)
         compared = [
             [
@@ -260,7 +260,7 @@ def is_enough(of: Spread) -> bool:
     return of.degrees_of_freedom >= ENOUGH
 
 
-def spread(quantity: str, own: Spread, recipe: Recipe) -> Spread | None:
+def deciding_spread(quantity: str, own: Spread, recipe: Recipe) -> Spread | None:
     """The standard deviation over runs that decides comparisons of networks with few runs.
 
     That of the runs measured here if it has ENOUGH degrees of freedom; else, for errors on all test

@@ -39,4 +39,4 @@ def test_each_run_gets_its_iterations_and_none_runs_ahead(monkeypatch: pytest.Mo
     assert iterations.runs_an_hour("resnet-8", "cpu", at_once=2) > 0
     for learner in learners:
         assert learner.iterations == PAPER.measure_every // ITERATIONS_AT_ONCE["cpu"]
-        assert learner.most == MOST_AHEAD + 1, "two at a time here, the last below the limit"
+        assert learner.most < 2 * MOST_AHEAD, "of some thousand calls"
