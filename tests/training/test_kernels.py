@@ -124,7 +124,7 @@ def test_bn_shortcut_and_relu_as_one_function(shortcut: torch.Tensor | None) -> 
 
 
 @pytest.mark.skipif(not backend.can_compile(), reason="torch.compile does not work here")
-@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("whole", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_compiled_gradients_are_as_exact_as_plain_autocasts(whole: bool) -> None:
     network = randomised(Network((1,), (16,), option_a))
     assert isinstance(network, Network)
