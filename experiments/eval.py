@@ -31,10 +31,14 @@ from resnet_paper.training import data
 def main(study: Study, weights: Path | None, network: str | None, named: str | None) -> None:
     """Evaluate the weights that are recorded, or a file of weights, on the test images."""
     if weights is None:
+        results = study.results([network] if network else None)
+        for each in results:
+            if each.diverged:
+                click.echo(f"{each} diverged: it has no test error")
         todo = [
             (each.run.weights_file, each.network, f"seed-{each.seed}", content)
-            for each in study.results([network] if network else None)
-            if (content := each.weights()) is not None
+            for each in results
+            if not each.diverged and (content := each.weights()) is not None
         ]
     elif network is None:
         raise UserError(f"of which network is {weights}? Say so by NETWORK (--network)")

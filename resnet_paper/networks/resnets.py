@@ -43,6 +43,8 @@ class SignedReLU(torch.autograd.Function):
 
 def relu(x: Tensor) -> Tensor:
     """max(x, 0), by whichever way is faster."""
+    if torch.jit.is_scripting():  # compiles this branch alone: it knows no autograd.Function
+        return F.relu(x)
     return SignedReLU.apply(x) if torch.compiler.is_compiling() else F.relu(x)
 
 

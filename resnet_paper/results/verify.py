@@ -366,7 +366,7 @@ def figure(compared: Sequence[Pair], recipe: Recipe) -> Figure | None:
             frame(axes, recipe, [each[[TRAIN, TEST]] for _, of in drawn for each in of.values()])
             axes.set_title("\n".join([names.title(pair.network), *pair.differences]))
             if has_paper_length(recipe):
-                draw_paper(axes, pair.network, pale("black"), training=False)
+                draw_paper(axes, pair.network, pale("black"))
             for whose, each in tables.items():
                 shade, width = LOOKS[whose]
                 draw_mean(axes, each, TRAIN, recipe, shade, lw=0.8, ls=DASHED)

@@ -8,12 +8,16 @@ from typing import NamedTuple
 class DataSet(NamedTuple):
     """A data set in words.
 
-    title: its name in prose. images: what a figure's title calls them. folder: its own in the data
-    directory. tested_on: what test errors are of. note: below tables. subject: what is shown of the
-    paper. class_names: by label; () where classes have numbers only.
+    title: its name in prose. train, test: how many training images, validation images among them,
+    and test images there are; None: as many as a recipe asks for. images: what a figure's title
+    calls them. folder: its own in the data directory. tested_on: what test errors are of. note:
+    below tables. subject: what is shown of the paper. class_names: by label; () where classes have
+    numbers only.
     """
 
     title: str
+    train: int | None = None
+    test: int | None = None
     images: str = "images"
     folder: str = ""
     tested_on: str = "test images"
@@ -29,6 +33,8 @@ class DataSet(NamedTuple):
 DATA_SETS = {
     "cifar10": DataSet(
         "CIFAR-10",
+        train=50_000,
+        test=10_000,
         folder="cifar-10-batches-py",
         class_names=(
             *("airplane", "automobile", "bird", "cat", "deer"),
@@ -37,6 +43,8 @@ DATA_SETS = {
     ),
     "imagenette": DataSet(
         "Imagenette",
+        train=9_469,
+        test=3_925,
         images="Imagenette images",
         folder="imagenette2-160",
         tested_on="validation images",

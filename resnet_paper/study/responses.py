@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import click
@@ -26,12 +27,15 @@ def response_stds(network: nn.Module, images: Images, normalise: Normalisation) 
     """A row (layer, name, std) for each 3x3 layer, counted from 1: the paper's Figure 7.
 
     A response is a layer's output after BN and before ReLU or addition, in test mode; its standard
-    std is pooled over images, positions and channels, in float64.
+    std is pooled over images, positions and channels, in float64. UserError if one is not finite.
     """
     network.eval()
     with hooked(network) as stds:
         for pixels in images.pixels.split(images.evaluation_batch):
             network(normalise(pixels))
+    for name, std in stds.items():
+        if not math.isfinite(std.std):
+            raise UserError(f"the responses of {name} are not finite: the weights are too large")
     return pd.DataFrame(
         {
             "layer": range(1, len(stds) + 1),

@@ -53,6 +53,40 @@ def test_another_normalisation_is_one_line(text: str) -> None:
         normalisation(text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "125.3,123.0,113.9/63.0,62.1,66.7",
+        "0.49,0.48,0.45/63.0,62.1,66.7",
+        "0.49,0.48,0.45/0.25,0,0.26",
+        "0.49,0.48,0.45/0.25,-0.24,0.26",
+        "0.49,0.48,0.45/0.25,nan,0.26",
+        "nan,0.48,0.45/0.25,0.24,0.26",
+        "-0.1,0.48,0.45/0.25,0.24,0.26",
+        "0.49,0.48,0.45/inf,0.24,0.26",
+    ],
+)
+def test_numbers_that_no_pixels_in_0_to_1_have_are_refused(text: str) -> None:
+    with pytest.raises(UserError, match=r"cannot be the normalisation of pixels in \[0, 1\]"):
+        normalisation(text)
+
+
+@pytest.mark.parametrize("text", ["0,0,0/1,1,1", "0.5,0.5,0.5/0.5,0.5,0.5"])
+def test_plain_scalings_are_normalisations(text: str) -> None:
+    pixels = torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1).expand(2, 3, 1, 1)
+    low, high = normalisation(text)(data.synthetic(4, seed=0))(pixels)[:, 0].flatten().tolist()
+    assert (low, high) == {"0": (0.0, 1.0), "0.5": (-1.0, 1.0)}[text.partition(",")[0]]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_is_an_error(value: float) -> None:
+    """The error would be that of the first class, 90%."""
+    network, images = build("resnet-8"), data.synthetic(10, seed=0)
+    network.stem.conv.weight.data[0] = value
+    with pytest.raises(UserError, match="the loss is nan"):
+        evaluate(network, images, Normalisation.of(images))
+
+
 def test_the_normalisation_of_a_runs_weights_is_the_runs(
     record_run: Callable[..., Result], tmp_path: Path
 ) -> None:
