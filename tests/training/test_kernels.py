@@ -11,13 +11,14 @@ from torch import nn
 
 from resnet_paper.errors import UserError
 from resnet_paper.networks.build import build
-from resnet_paper.networks.resnets import Network, bn_relu, option_a
+from resnet_paper.networks.resnets import Network, option_a
 from resnet_paper.runs.recipe import PAPER, Recipe
 from resnet_paper.runs.record import as_json
 from resnet_paper.runs.run import Run
 from resnet_paper.training import backend, checkpoint
 from resnet_paper.training.backend import Backend, compile_network
 from resnet_paper.training.fused import support
+from resnet_paper.training.fused.compiled import bn_relu
 from resnet_paper.training.images import Dataset
 from resnet_paper.training.loop import train
 from tests.training.fused_cases import error, randomised
@@ -115,7 +116,7 @@ def test_bn_shortcut_and_relu_as_one_function(shortcut: torch.Tensor | None) -> 
         torch.manual_seed(1)
         bn = randomised(nn.BatchNorm2d(3)).double()
         leaves = [x.clone().requires_grad_() for x in (y, shortcut) if x is not None]
-        z = bn_relu(bn, *leaves, fused=fused)
+        z = bn_relu(bn, *leaves) if fused else F.relu(bn(leaves[0]) + sum(leaves[1:]))
         z.pow(3).sum().backward()
         gradients = [leaf.grad for leaf in [*leaves, *bn.parameters()]]
         results.append([z, *gradients, *bn.buffers()])
