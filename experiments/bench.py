@@ -1,10 +1,13 @@
 """Training speed beside a plain PyTorch loop, or Ray's beside the local engine: `make bench`."""
 
 import statistics
+import sys
 import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the package beside this script
 
 import click
 
@@ -12,7 +15,7 @@ from resnet_paper import names
 from resnet_paper.bench import engines, iterations
 from resnet_paper.runs.recipe import PAPER
 from resnet_paper.study.options import DEVICES, ENGINES, Command, Word
-from resnet_paper.study.study import opened_engine
+from resnet_paper.study.trainer import opened_engine
 from resnet_paper.training import backend
 
 NETWORKS = {"cpu": "resnet-20 resnet-56", "cuda": "resnet-20 resnet-56 resnet-110"}
@@ -21,7 +24,9 @@ NETWORKS = {"cpu": "resnet-20 resnet-56", "cuda": "resnet-20 resnet-56 resnet-11
 @click.command(cls=Command)
 @click.option("--device", type=Word(DEVICES), default="auto")
 @click.option("--engine", type=Word(ENGINES), default="local", show_default=True)
-@click.option("--networks", help="By default ResNet-20 and 56, on CUDA 110 too; by Ray ResNet-20.")
+@click.option(
+    "--networks", help="Of bench: by default resnet-20 and 56, on CUDA 110 too; by Ray resnet-20."
+)
 def main(device: str, engine: str, networks: str | None) -> None:
     """Time training iterations of 128 images: ours and plain PyTorch's, in turns.
 

@@ -1,5 +1,10 @@
 """The paper's claims as checks on the recorded runs: `make claims`."""
 
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the package beside this script
+
 import click
 
 from resnet_paper.results import artefacts

@@ -1,23 +1,29 @@
 """Networks side by side by a recipe of epochs: `make compare`."""
 
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the package beside this script
+
 import click
 
 from resnet_paper.errors import UserError
 from resnet_paper.results import artefacts
 from resnet_paper.results.artefacts import ARTEFACTS, Recorded, Wanted
 from resnet_paper.runs.recipe import COMPARED
-from resnet_paper.study.options import Command, options, set_options
+from resnet_paper.study.options import Command, set_options
 from resnet_paper.study.study import Study
+from resnet_paper.study.trainer import Trainer
 
 
 @click.command(cls=Command, context_settings={"default_map": {"settings": "100-epochs"}})
 @set_options
-@options
-def main(study: Study) -> None:
+def main(study: Study, trainer: Trainer) -> None:
     """Train what is missing of a comparison, then tabulate it and draw its curves."""
     if study.settings not in COMPARED:
         raise UserError(f"{study.settings!r} compares nothing: use {', '.join(COMPARED)}")
-    study.complete(study.runs_of(ARTEFACTS["comparison"].networks(Wanted(study.settings))))
+    needed = ARTEFACTS["comparison"].networks(Wanted(study.settings))
+    trainer.complete(study, study.runs_of(needed), study.output)
     draw(study)
 
 

@@ -1,6 +1,9 @@
 """Test error and confusion matrix of weights: `make eval WEIGHTS=FILE NETWORK=resnet-20`."""
 
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the package beside this script
 
 import click
 
@@ -17,7 +20,7 @@ from resnet_paper.study.evaluate import (
     normalisation,
     recorded_normalisation,
 )
-from resnet_paper.study.options import Command, NetworkName, options
+from resnet_paper.study.options import FILE, Command, NetworkName, options
 from resnet_paper.study.responses import refuse_weights_of_another
 from resnet_paper.study.study import Study
 from resnet_paper.training import data
@@ -25,9 +28,14 @@ from resnet_paper.training import data
 
 @click.command(cls=Command)
 @options
-@click.option("--weights", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--network", type=NetworkName(), help="The network that --weights are of.")
-@click.option("--normalisation", "named", help="Of the images that --weights were trained on.")
+@click.option("--weights", type=FILE, help="A file of weights for eval.")
+@click.option("--network", type=NetworkName(), help="Of WEIGHTS.")
+@click.option(
+    "--normalisation",
+    "named",
+    help="Of the images that WEIGHTS saw: "
+    "'per-pixel mean', channels, 'imagenet channels', or numbers.",
+)
 def main(study: Study, weights: Path | None, network: str | None, named: str | None) -> None:
     """Evaluate the weights that are recorded, or a file of weights, on the test images."""
     if weights is None:

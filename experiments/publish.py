@@ -1,13 +1,16 @@
 """Copy finished runs to where the published ones are: `make publish RUNS=my-runs`."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the package beside this script
 
 import click
 
 from resnet_paper.errors import UserError
 from resnet_paper.study import publish, responses
-from resnet_paper.study.options import Command, options
+from resnet_paper.study.options import FOLDER, Command, options
 from resnet_paper.study.study import Study
 from resnet_paper.training import data
 from resnet_paper.training.images import Normalisation
@@ -15,7 +18,9 @@ from resnet_paper.training.images import Normalisation
 
 @click.command(cls=Command)
 @options
-@click.option("--to", type=click.Path(path_type=Path), default=Study.root, show_default=True)
+@click.option(
+    "--to", type=FOLDER, default=Study.root, show_default=True, help="Where publish copies runs."
+)
 def main(study: Study, to: Path) -> None:
     """Publish the finished runs of these settings that are not published yet; trains nothing.
 

@@ -1,5 +1,10 @@
 """Table 1: parameters and multiply-adds of the ImageNet networks and others: `make table1`."""
 
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the package beside this script
+
 import click
 import torch
 from torchvision import models
@@ -12,7 +17,7 @@ from resnet_paper.study.study import FIGURES
 
 @click.command()
 def main() -> None:
-    """Count; nothing is trained."""
+    """Count the multiply-adds of the ImageNet networks, VGG and AlexNet; trains nothing."""
     with torch.device("meta"):  # shapes without numbers
         images = torch.zeros(1, 3, 224, 224)
         networks = {

@@ -1,21 +1,26 @@
 """Table 6: `make table6`."""
 
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the package beside this script
+
 import click
 
-from resnet_paper.paper import facts
 from resnet_paper.results import artefacts
 from resnet_paper.results.artefacts import ARTEFACTS, Recorded, Wanted
-from resnet_paper.study.options import Command, depths, options, set_options
+from resnet_paper.study.options import Command, depths_option, set_options
 from resnet_paper.study.study import Study
+from resnet_paper.study.trainer import Trainer
 
 
 @click.command(cls=Command)
 @set_options
-@options
-@click.option("--depths", "resnets", default=facts.RESNET_DEPTHS, callback=depths("resnet"))
-def main(study: Study, resnets: list[str]) -> None:
+@depths_option
+def main(study: Study, trainer: Trainer, resnets: list[str]) -> None:
     """Train the ResNets that are missing, then write the paper's Table 6 and ours."""
-    study.complete(study.runs_of(ARTEFACTS["table6"].networks(Wanted(study.settings, resnets))))
+    needed = ARTEFACTS["table6"].networks(Wanted(study.settings, resnets))
+    trainer.complete(study, study.runs_of(needed), study.output)
     draw(study)
 
 

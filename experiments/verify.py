@@ -1,6 +1,9 @@
 """Your own runs beside the published ones and the paper: `make verify RUNS=my-runs`."""
 
 import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the package beside this script
 
 import click
 

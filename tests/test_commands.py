@@ -83,7 +83,7 @@ def run(command: click.Command, *arguments: str) -> Result:
         (fig6.main, ["--network", "resnet26", *DEMO], 1, "resnet-26 is neither recorded in exper"),
         (all_figures.main, ["--network", "resnet-26"], 1, "resnet-26 is neither recorded in exp"),
         (bench.main, ["--networks", "resnet-21"], 1, "resnet-20 or resnet-26"),
-        (bench.main, ["--networks"], 2, "Option '--networks' requires an argument"),
+        (bench.main, ["--networks"], 2, "Option NETWORKS (--networks) requires an argument"),
         (responses.main, ["--network", "resnet-20"], 1, "go together"),
         (responses.main, ["--network", "resnet-20", "--weights", "none"], 2, "does not exist"),
     ],

@@ -15,7 +15,6 @@ from matplotlib.lines import Line2D
 
 from resnet_paper import names
 from resnet_paper.paper import facts
-from resnet_paper.paper.reproductions import Spread, pooled
 from resnet_paper.results.curves import PRECISE, TEST, TRAIN, mean_curves
 from resnet_paper.results.formats import format_mean, format_number
 from resnet_paper.results.panels import (
@@ -27,6 +26,7 @@ from resnet_paper.results.panels import (
     has_paper_length,
     legend_of_frame,
 )
+from resnet_paper.results.statistics import Spread, pooled
 from resnet_paper.results.style import DASHED, PALETTE, WIDTH, legend_below, pale, style
 from resnet_paper.results.tables import Table
 from resnet_paper.results.verdicts import decimals, is_enough, noise_of, spread

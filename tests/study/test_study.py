@@ -20,22 +20,24 @@ from resnet_paper.study import plan as plans
 from resnet_paper.study import scheduler
 from resnet_paper.study.plan import Plan
 from resnet_paper.study.study import Study
+from resnet_paper.study.trainer import Trainer
 from resnet_paper.training import engine as engines
 from resnet_paper.training.engine import Cost, Local
 from resnet_paper.training.images import Dataset
 from tests.training.trained import CPU, assert_same_result, complete, interrupted
 
-
-def small_study(root: Path, **options: int) -> Study:
-    return replace(Study("small", root, precision="float32", device="cpu"), **options)
+HERE = Trainer(device="cpu", precision="float32")
 
 
 @pytest.mark.usefixtures("small")
 def test_runs_by_turns_equal_runs_one_after_another(tmp_path: Path) -> None:
     networks = ["resnet-8", "plain-8"]
-    alone, together = small_study(tmp_path / "a"), small_study(tmp_path / "b", concurrent=3)
-    for one in (alone, together):
-        one.complete(replace(one, seeds=2).runs_of(networks))
+    alone, together = (
+        Study("small", tmp_path / "a", seeds=2),
+        Study("small", tmp_path / "b", seeds=2),
+    )
+    HERE.complete(alone, alone.runs_of(networks))
+    replace(HERE, concurrent=3).complete(together, together.runs_of(networks))
     assert len(alone.results()) == 4
     for one, other in zip(alone.results(), together.results(), strict=True):
         assert (one.network, one.seed) == (other.network, other.seed)
@@ -76,24 +78,24 @@ def test_finished_runs_count_whatever_their_seeds(
 def test_a_run_held_by_another_process_is_left_to_it_and_the_others_are_trained(
     tmp_path: Path,
 ) -> None:
-    one = small_study(tmp_path)
+    one = Study("small", tmp_path)
     runs = one.runs_of(["resnet-8", "plain-8"])
     with (
         runs[0].locked(),
         pytest.raises(UserError, match="resnet-8 seed 0: still being trained"),
     ):
-        one.complete(runs)
+        HERE.complete(one, runs)
     assert [result.run for result in one.results()] == [runs[1]]
 
 
 @pytest.mark.usefixtures("small")
 def test_a_run_that_cannot_be_resumed_is_said_before_any_is_trained(tmp_path: Path) -> None:
-    one = small_study(tmp_path)
+    one = Study("small", tmp_path)
     runs = one.runs_of(["resnet-8", "plain-8"])
     runs[1].directory.mkdir(parents=True)
     runs[1].checkpoint_file.write_bytes(b"damaged")
     with pytest.raises(UserError, match="is damaged"):
-        one.complete(runs)
+        HERE.complete(one, runs)
     assert not runs[0].directory.exists()
 
 
@@ -102,7 +104,7 @@ def test_a_run_whose_holder_has_stopped_is_trained_after_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Held when its turn comes, free when the others have been trained."""
-    one = small_study(tmp_path)
+    one = Study("small", tmp_path)
     runs = one.runs_of(["resnet-8", "plain-8"])
     holder = ExitStack()
     holder.enter_context(runs[0].locked())
@@ -110,7 +112,7 @@ def test_a_run_whose_holder_has_stopped_is_trained_after_the_others(
     monkeypatch.setattr(
         scheduler, "report", lambda *arguments: (holder.close(), report(*arguments))
     )
-    one.complete(runs)
+    HERE.complete(one, runs)
     assert all(run.finished for run in runs)
 
 
@@ -118,7 +120,7 @@ def test_a_run_whose_holder_has_stopped_is_trained_after_the_others(
 def test_a_run_that_another_process_has_finished_meanwhile_is_not_missed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: Recipe, dataset: Dataset
 ) -> None:
-    one = small_study(tmp_path)
+    one = Study("small", tmp_path)
     runs = one.runs_of(["resnet-8"])
 
     def finished_by_another(*_: object) -> list[Run]:
@@ -126,7 +128,7 @@ def test_a_run_that_another_process_has_finished_meanwhile_is_not_missed(
         return runs
 
     monkeypatch.setattr(scheduler, "train_by_turns", finished_by_another)
-    one.complete(runs)
+    HERE.complete(one, runs)
 
 
 @pytest.mark.usefixtures("small")
@@ -135,23 +137,21 @@ def test_a_full_gpu_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         raise torch.OutOfMemoryError
 
     monkeypatch.setattr(scheduler, "train_by_turns", full)
-    one = small_study(tmp_path)
+    one = Study("small", tmp_path)
     with pytest.raises(UserError, match="memory is full"):
-        one.complete(one.runs_of(["resnet-8"]))
+        HERE.complete(one, one.runs_of(["resnet-8"]))
 
 
 @pytest.mark.usefixtures("small")
 def test_a_finished_run_in_another_precision_is_refused_before_anything_is_trained(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], recipe: Recipe, dataset: Dataset
+    tmp_path: Path, recipe: Recipe, dataset: Dataset
 ) -> None:
-    wanted = replace(small_study(tmp_path), precision="bfloat16")
-    runs = wanted.runs_of(["resnet-8", "plain-8"])
+    one = Study("small", tmp_path)
+    runs = one.runs_of(["resnet-8", "plain-8"])
     complete(runs[0], recipe, dataset)
     with pytest.raises(UserError, match="resnet-8 seed 0 is finished already, in float32: to"):
-        wanted.complete(runs)
+        Trainer("cpu", "bfloat16").complete(one, runs)
     assert not runs[1].directory.exists()
-    assert len(wanted.results_to_draw()) == 1
-    assert "resnet-8 seed 0 is finished already, in float32" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("small")
@@ -163,7 +163,7 @@ def test_the_plan_counts_what_is_left_with_the_threads_of_the_run(
     dataset: Dataset,
 ) -> None:
     two = replace(CPU, threads=2)
-    runs = small_study(tmp_path).runs_of(["resnet-8", "plain-8"])
+    runs = Study("small", tmp_path).runs_of(["resnet-8", "plain-8"])
     interrupted(runs[0], recipe, dataset, 9, two)
     seconds = {2: 1_000.0, 1: 3_000.0}
     monkeypatch.setattr(
@@ -212,10 +212,10 @@ def test_a_stop_leaves_checkpoints_of_all_that_were_in_training(
             return self.looks > 4
 
     monkeypatch.setattr(scheduler, "stop_request", lambda: nullcontext(Stop()))
-    one = small_study(tmp_path, concurrent=2)
+    one = Study("small", tmp_path)
     runs = one.runs_of(["resnet-8", "plain-8"])
     with pytest.raises(click.exceptions.Exit) as caught:
-        one.complete(runs)
+        replace(HERE, concurrent=2).complete(one, runs)
     assert caught.value.exit_code == 130
     assert all(run.checkpoint_file.exists() and not run.finished for run in runs)
 
@@ -284,7 +284,7 @@ def test_a_place_that_cannot_be_written_is_said_before_anything_is_timed(
     root.symlink_to("/proc/no-such-place")
     one = Study("demo", root)
     with pytest.raises(UserError, match=r"cannot write .*runs/demo"):
-        one.complete(one.runs_of(["resnet-8"]))
+        HERE.complete(one, one.runs_of(["resnet-8"]))
 
 
 def test_the_plan_says_what_a_network_is() -> None:
