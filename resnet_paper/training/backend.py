@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import version
+from importlib import import_module
 from typing import TypedDict
 
 import click
@@ -150,13 +150,15 @@ class Backend:
     def environment(self, network: nn.Module, recipe: Recipe, concurrent: int) -> Environment:
         """How a network is trained by a recipe here, for run.json."""
         method = self.method(network, recipe)
-        by_triton = method["kernels"] == "fused" and self.device == "cuda"
+        triton = None
+        if method["kernels"] == "fused" and self.device == "cuda":
+            triton = import_module("triton").__version__
         return Environment(
             **method,
             threads=self.threads,
             device_name=torch.cuda.get_device_name() if self.device == "cuda" else processor(),
             torch=str(torch.__version__),
-            triton=version("triton") if by_triton else None,
+            triton=triton,
             numpy=np.__version__,
             pillow=PIL.__version__,
             concurrent=concurrent,
