@@ -42,12 +42,17 @@ class Cluster:
     """An engine whose runs are Ray tasks: on CPUs one thread each, on GPUs a share of one each."""
 
     def __init__(
-        self, device: str, precision: str, recipe: Recipe, folder: str | None = None
+        self,
+        device: str,
+        precision: str,
+        recipe: Recipe,
+        folder: str | None = None,
+        kernels: str = "auto",
     ) -> None:
         """folder: where tasks have their directories; None: where a node has temporary ones."""
         self.recipe, self.folder = recipe, folder
         self.memory, self.on_each_gpu = 0, 1
-        self.asked = device, precision
+        self.asked = device, precision, kernels
         self.cancelled: list[ray.ObjectRef[Any]] = []
         gpus = [node for node in nodes() if node["Resources"].get("GPU", 0) >= 1]
         cpus = [node for node in nodes() if node["Resources"].get("CPU")]
@@ -55,13 +60,13 @@ class Cluster:
             raise UserError("the Ray cluster has no GPU: use DEVICE=cpu (--device cpu)")
         self.on_gpus = bool(gpus) and device != "cpu"
         self.nodes = gpus if self.on_gpus else cpus
-        self.backend, self.gpu_memory = self.survey(device, precision)
+        self.backend, self.gpu_memory = self.survey(*self.asked)
         if self.on_gpus and self.backend.device == "cpu":  # GPUs that PyTorch cannot use
             self.on_gpus, self.nodes = False, cpus
-            self.asked = "cpu", precision
+            self.asked = "cpu", precision, kernels
             self.backend, _ = self.survey(*self.asked)
 
-    def survey(self, device: str, precision: str) -> tuple[Backend, int]:
+    def survey(self, device: str, precision: str, kernels: str) -> tuple[Backend, int]:
         """How all nodes compute, and the bytes of memory of a GPU; UserError if they differ."""
         share = 0.01 if self.on_gpus else 0
         answers = [
@@ -71,7 +76,7 @@ class Cluster:
                 num_gpus=share,
                 scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
             )
-            .remote(device, precision, self.recipe.iterations)
+            .remote(device, precision, self.recipe.iterations, kernels)
             for node in self.nodes
         ]
         if answers:
@@ -90,7 +95,7 @@ class Cluster:
         if len(found) != 1:
             raise UserError(
                 f"the nodes of the Ray cluster compute differently ({'; '.join(map(str, found))}): "
-                "name one way by DEVICE and PRECISION (--device, --precision)"
+                "name one way by DEVICE, PRECISION and KERNELS (--device, --precision, --kernels)"
                 if found
                 else "the Ray cluster has no node with a CPU"
             )

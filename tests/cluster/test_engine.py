@@ -37,7 +37,7 @@ def engine_of(**fields: Any) -> Any:
     """A Cluster without a Ray."""
     engine = object.__new__(cluster.Cluster)
     vars(engine).update(backend=CPU, dataset=None, memory=0, on_gpus=False, on_each_gpu=1)
-    vars(engine).update(asked=("auto", "auto"), folder=None)
+    vars(engine).update(asked=("auto", "auto", "auto"), folder=None)
     vars(engine).update(fields)
     return engine
 

@@ -157,6 +157,21 @@ def test_a_finished_run_in_another_precision_is_refused_before_anything_is_train
 
 
 @pytest.mark.usefixtures("small")
+def test_a_finished_run_by_other_kernels_is_refused(
+    tmp_path: Path, recipe: Recipe, dataset: Dataset
+) -> None:
+    one = Study("small", tmp_path)
+    runs = one.runs_of(["resnet-8", "simple-cnn"])
+    for run in runs:
+        complete(run, recipe, dataset)
+    asked = Trainer(device="cpu", kernels="fused")
+    with pytest.raises(UserError, match="resnet-8 seed 0 is finished already, by pytorch kernels"):
+        asked.complete(one, runs)
+    asked.complete(one, runs[1:])  # that network has no others
+    Trainer(device="cpu", kernels="pytorch").complete(one, runs)
+
+
+@pytest.mark.usefixtures("small")
 def test_the_plan_counts_what_is_left_with_the_threads_of_the_run(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
