@@ -16,9 +16,10 @@ from tqdm import tqdm
 from resnet_paper import names
 from resnet_paper.errors import UserError
 from resnet_paper.networks.batch_norm import without_bn
-from resnet_paper.networks.build import build, load_weights
+from resnet_paper.networks.build import build
 from resnet_paper.networks.hooks import Signals, convolutions, signals
 from resnet_paper.networks.precision import gradient
+from resnet_paper.networks.weights import load_weights
 from resnet_paper.runs.gradients import COSINES, LAYERS, Gradients
 from resnet_paper.runs.recipe import Recipe, learning_rate
 from resnet_paper.study.responses import refuse_weights_of_another
