@@ -9,11 +9,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the package beside this sc
 import click
 
 from resnet_paper.errors import UserError
-from resnet_paper.study import publish, responses
 from resnet_paper.study.options import FOLDER, Command, options
 from resnet_paper.study.study import Study
-from resnet_paper.training import data
-from resnet_paper.training.images import Normalisation
 
 
 @click.command(cls=Command)
@@ -43,11 +40,13 @@ def main(study: Study, to: Path) -> None:
         click.echo(f"{result}: {state}, {there.directory}")
     if not missing:
         return
+    from resnet_paper.study import publish, responses  # loads torch
+    from resnet_paper.training import data
+
     responses.record_missing(study)
     dataset = data.load(study.recipe, study.data_dir)
-    normalise = Normalisation.of(dataset.train, study.recipe.normalisation)
     for run in missing:
-        published = publish.publish(run.result(), to, dataset.test, normalise)
+        published = publish.publish(run.result(), to, dataset.test, dataset.normalise)
         weights = published.record.published
         precision = f"with weights in {weights.weights}" if weights else "without weights"
         click.echo(f"{run}: published, {published.run.directory}, {precision}")

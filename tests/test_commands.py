@@ -24,6 +24,7 @@ from experiments import (
     compare,
     fig6,
     fig7,
+    gradients,
     publish,
     report,
     reproduce,
@@ -35,6 +36,7 @@ from experiments import (
 )
 from experiments import eval as evaluate
 from experiments import figures as all_figures
+from resnet_paper import gradients as of_network
 from resnet_paper import responses
 from resnet_paper.networks.build import build
 from resnet_paper.runs.recipe import SETTINGS, Recipe
@@ -95,6 +97,11 @@ def run(command: click.Command, *arguments: str) -> Result:
         (bench.main, ["--networks", "resnet-21"], 1, "resnet-20 or resnet-26"),
         (bench.main, ["--networks"], 2, "Option NETWORKS (--networks) requires an argument"),
         (responses.main, ["--network", "resnet-20"], 1, "go together"),
+        (gradients.main, ["--depths", "21", *DEMO], 2, "the nearest are 20 or 26"),
+        (gradients.main, ["--seeds", "0", *DEMO], 2, "SEEDS (--seeds)"),
+        (of_network.main, DEMO, 2, "as in NETWORK=resnet-20"),
+        (of_network.main, ["--network", "imagenet-resnet-18", *DEMO], 1, "64 pixels a side or"),
+        (of_network.main, ["--network", "resnet-8", "--weights", "none"], 2, "does not exist"),
         (responses.main, ["--network", "resnet-20", "--weights", "none"], 2, "does not exist"),
     ],
 )
@@ -120,7 +127,8 @@ def test_scripts_run_from_any_directory_with_the_paths_of_the_clone() -> None:
 
 def test_a_run_is_trained_by_the_module_too() -> None:
     command = [sys.executable, "-m", "resnet_paper.train", "--network", "resnet-21", *DEMO]
-    answer = subprocess.run(command, capture_output=True, text=True)
+    beside = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    answer = subprocess.run(command, env=beside, capture_output=True, text=True)
     assert "resnet-20 or resnet-26" in answer.stderr
 
 
@@ -347,3 +355,23 @@ def test_one_tiny_run_on_cifar10() -> None:
     result = run(train.main, *arguments)
     assert result.exit_code == 0, result.output
     assert "resnet-8 seed 0: test error" in result.output
+
+
+@pytest.mark.usefixtures("small_demo")
+def test_gradients_are_measured_once_and_drawn_by_all_that_draw() -> None:
+    nets = [*DEMO, "--depths", "8", "--seeds", "2"]
+    result = run(gradients.main, *nets)
+    assert result.exit_code == 0, result.output
+    files = [Path(f"figures/demo/gradients.{suffix}") for suffix in ("md", "csv", "pdf", "png")]
+    before = [file.read_bytes() for file in files]
+    assert "Synthetic images" in files[0].read_text()
+    assert run(all_figures.main, *DEMO).exit_code == 0
+    assert [file.read_bytes() for file in files] == before, "what was measured stays"
+
+
+def test_gradients_of_any_network_are_printed() -> None:
+    result = run(of_network.main, *DEMO, "--network", "ResNet8")
+    assert result.exit_code == 0, result.output
+    assert "stages.2.0.conv2" in result.output
+    assert "resnet-8: gradient norm" in result.output.splitlines()[-1]
+    assert not list(Path().iterdir())

@@ -30,19 +30,23 @@ UNDERFLOW = "0 in float32"
 
 
 def summary(layers: pd.DataFrame) -> pd.DataFrame:
-    """A row a case (CASE): of its layers how many, and how the last and the first compare.
+    """A row a case (CASE): of its layers how many, and how the first and the last compare.
 
-    ratio: the first layer's gradient norm over the last's; factor: the geometric mean of this a
-    layer; both NaN where a norm underflows. forward: the last layer's output std over the first's.
+    ratio: the first layer's gradient norm over the last's; factor: its geometric mean a layer;
+    forward: the last layer's output std over the first's; scale_free: the factor of gradient norm
+    times output std, which with BN do not depend on the scale of the weights. NaN where a norm
+    underflows.
     """
     rows = []
     for case, of in layers.sort_values("layer", kind="stable").groupby(list(CASE), sort=False):
         norms, stds = of["gradient_norm"].to_numpy(), of["output_std"].to_numpy()
         ratio = norms[0] / norms[-1] if norms.min() > 0 else math.nan
         factor = ratio ** (1 / (len(of) - 1)) if len(of) > 1 else math.nan
-        forward = stds[-1] / stds[0] if stds[0] > 0 else math.nan
-        rows.append((*case, len(of), ratio, factor, forward))
-    return pd.DataFrame(rows, columns=[*CASE, "layers", "ratio", "factor", "forward"])
+        forward = stds[-1] / stds[0] if stds.min() > 0 else math.nan
+        scale_free = (ratio / forward) ** (1 / (len(of) - 1)) if len(of) > 1 else math.nan
+        rows.append((*case, len(of), ratio, factor, forward, scale_free))
+    numbers = ["layers", "ratio", "factor", "forward", "scale_free"]
+    return pd.DataFrame(rows, columns=[*CASE, *numbers])
 
 
 def of_claims(gradients: Gradients | None) -> pd.DataFrame:
@@ -101,6 +105,7 @@ def table(gradients: Gradients, note: str = "") -> Table:
                 "n": str(len(of)),
                 "gradient, first over last": format_range(of["ratio"]),
                 "factor a layer": format_number(factor, "{:.3f}"),
+                "scale-free factor": format_number(geometric(of["scale_free"])[0], "{:.3f}"),
                 "theory": format_number(predicted, "{:.3f}"),
                 "output std, last over first": format_range(of["forward"]),
                 "cosine, float32": format_number(by_precision.get("float32"), "{:.3f}"),
@@ -112,7 +117,8 @@ def table(gradients: Gradients, note: str = "") -> Table:
         "augmented training batches as a run has them, three of 20 layers, one of 56 and of 110. "
         "Gradient: Euclidean norm of that of the mean loss; first: next to the images. Geometric "
         "mean over n seeds (range). Factor: by which norms grow from a layer to the one before it, "
-        "geometric mean. Theory: of new plain nets with BN by "
+        "geometric mean; scale-free: of norms times output std, which do not depend on the scale "
+        "of weights before BN. Theory: of new plain nets with BN by "
         "[Yang et al. 2019](https://arxiv.org/abs/1902.08129), without by the variance of the "
         "weights. Nets of 110 layers warm up and are followed for 10 iterations. Cosine: between "
         "the gradient of all weights in this precision and in float64, on 16 images of one seed. "

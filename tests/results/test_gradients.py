@@ -47,6 +47,7 @@ def test_the_table_compares_the_first_layer_with_the_last_by_the_geometric_mean(
     mean = sqrt(1.1**18 * 1.3**18)
     assert row["gradient, first over last"] == f"{mean:.3g} ({1.1**18:.3g} to {1.3**18:.3g})"
     assert row["factor a layer"] == f"{sqrt(1.1 * 1.3):.3f}"
+    assert row["scale-free factor"] == f"{(mean / 10) ** (1 / 18):.3f}"
     assert row["theory"] == "1.211"
     assert row["output std, last over first"] == "10 (10 to 10)"
     assert (row["cosine, bfloat16"], row["cosine, float32"]) == ("0.750", "–")

@@ -26,6 +26,7 @@ from resnet_paper.training import engine as engines
 from resnet_paper.training.backend import Backend
 from resnet_paper.training.engine import Cost, Local
 from resnet_paper.training.images import Dataset
+from resnet_paper.training.loop import Progress
 from tests.training.trained import CPU, assert_same_result, complete, interrupted
 
 HERE = Trainer(device="cpu", precision="float32")
@@ -157,6 +158,21 @@ def test_a_finished_run_in_another_precision_is_refused_before_anything_is_train
 
 
 @pytest.mark.usefixtures("small")
+def test_a_finished_run_by_other_kernels_is_refused(
+    tmp_path: Path, recipe: Recipe, dataset: Dataset
+) -> None:
+    one = Study("small", tmp_path)
+    runs = one.runs_of(["resnet-8", "simple-cnn"])
+    for run in runs:
+        complete(run, recipe, dataset)
+    asked = Trainer(device="cpu", kernels="fused")
+    with pytest.raises(UserError, match="resnet-8 seed 0 is finished already, by pytorch kernels"):
+        asked.complete(one, runs)
+    asked.complete(one, runs[1:])  # that network has no others
+    Trainer(device="cpu", kernels="pytorch").complete(one, runs)
+
+
+@pytest.mark.usefixtures("small")
 def test_the_plan_counts_what_is_left_with_the_threads_of_the_run(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -184,7 +200,7 @@ def test_the_plan_counts_what_is_left_with_the_threads_of_the_run(
     assert plan.forecast == 12 * 3_000.0
 
 
-def test_a_bar_begins_where_the_run_is_resumed_and_is_filled_by_any_end(
+def test_a_bar_begins_where_the_run_is_resumed_and_ends_where_it_has_come(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Time left is then that of the iterations to come, at the pace of this sitting."""
@@ -193,13 +209,12 @@ def test_a_bar_begins_where_the_run_is_resumed_and_is_filled_by_any_end(
     )
     run = Run(Path("runs"), "paper", "resnet-20", 0)
     with scheduler.Bars(PAPER) as bars:
-        bars.show(run, 50_000)
+        bars.show(run, Progress(50_000, 0.0, 0.0))
         bar = bars.bars[run]
         assert (bar.initial, bar.n, bar.total) == (50_000, 50_000, 64_000)
-        bars.show(run, 50_100)
+        bars.show(run, Progress(50_100, 0.0, 0.0))
+        bars.close(run)
         assert bar.n == 50_100
-        bars.fill(run)
-        assert bar.n == 64_000
 
 
 @pytest.mark.usefixtures("small")
