@@ -99,6 +99,8 @@ def run(command: click.Command, *arguments: str) -> Result:
         (responses.main, ["--network", "resnet-20"], 1, "go together"),
         (gradients.main, ["--depths", "21", *DEMO], 2, "the nearest are 20 or 26"),
         (gradients.main, ["--seeds", "0", *DEMO], 2, "SEEDS (--seeds)"),
+        (gradients.main, ["--runs", "myne"], 1, "no finished run in myne/paper"),
+        (gradients.main, IMAGENETTE, 1, "32 pixels a side, not 160"),
         (of_network.main, DEMO, 2, "as in NETWORK=resnet-20"),
         (of_network.main, ["--network", "imagenet-resnet-18", *DEMO], 1, "64 pixels a side or"),
         (of_network.main, ["--network", "resnet-8", "--weights", "none"], 2, "does not exist"),
