@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 from resnet_paper import names
+from resnet_paper.errors import UnreadableError
 from resnet_paper.paper import facts
 from resnet_paper.runs.datasets import DATA_SETS
 from resnet_paper.runs.recipe import SETTINGS
@@ -39,6 +40,14 @@ class Command(click.Command):
             return super().make_context(*args, **extra)
         except click.UsageError as error:
             raise click.UsageError(of_make(error.format_message())) from error
+        except PermissionError as error:
+            raise UnreadableError.of(error.filename) from error
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except PermissionError as error:
+            raise UnreadableError.of(error.filename) from error
 
 
 def of_make(message: str) -> str:

@@ -69,7 +69,7 @@ class Trainer:
                     dry_run=self.dry_run,
                 )
         elif self.dry_run:
-            click.echo(f"Nothing to train: {', '.join(map(str, runs))} finished")
+            click.echo("Nothing to train: every run has finished")
         if self.dry_run:
             raise click.exceptions.Exit(0)
 

@@ -15,7 +15,7 @@ import msgspec
 import torch
 from torch import nn
 
-from resnet_paper.errors import UserError
+from resnet_paper.errors import UnreadableError, UserError
 from resnet_paper.networks import counts
 from resnet_paper.networks.build import build
 from resnet_paper.runs.files import write
@@ -82,6 +82,8 @@ def load(run: Run) -> Checkpoint | None:
         data = path.read_bytes()
     except FileNotFoundError:
         return None
+    except PermissionError as error:
+        raise UnreadableError.of(path) from error
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): {MOVE_AWAY}") from error
     if not intact(data):

@@ -1,7 +1,8 @@
 """A set of runs: trained by turns or one after another, the same; none trained twice."""
 
 import io
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from resnet_paper.study.plan import Plan
 from resnet_paper.study.study import Study
 from resnet_paper.study.trainer import Trainer
 from resnet_paper.training import engine as engines
+from resnet_paper.training.backend import Backend
 from resnet_paper.training.engine import Cost, Local
 from resnet_paper.training.images import Dataset
 from tests.training.trained import CPU, assert_same_result, complete, interrupted
@@ -263,32 +265,54 @@ def test_measuring_is_a_quarter_of_a_run_on_imagenette() -> None:
 
 
 @pytest.mark.parametrize(
-    ("hours", "devices", "on_terminal", "asked"),
+    ("hours", "devices", "long"),
     [
-        ([3], 1, True, True),
-        ([1.9], 1, True, False),
-        ([3], 1, False, False),
-        ([1.5, 1.5], 1, True, True),
-        ([1.5, 1.5], 2, True, False),
-        ([1.5, 1.1, 1], 2, True, True),
+        ([3], 1, True),
+        ([1.9], 1, False),
+        ([1.5, 1.5], 1, True),
+        ([1.5, 1.5], 2, False),
+        ([1.5, 1.1, 1], 2, True),
     ],
 )
 def test_hours_of_training_are_asked_about_on_a_terminal(
     hours: list[float],
     devices: int,
-    on_terminal: bool,
-    asked: bool,
+    long: bool,
     monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The hours until the last run has ended, each device taking the next as it gets free."""
     runs = Study().runs_of(["resnet-20", "resnet-32", "resnet-44"])
     seconds = {run: 3600 * each for run, each in zip(runs, hours, strict=False)}
     plan = Plan(seconds, at_once=4, devices=devices)
-    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: on_terminal))
     questions: list[str] = []
     monkeypatch.setattr(click, "confirm", lambda text, **_: questions.append(text))
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True, closed=False))
     plan.confirm()
-    assert bool(questions) == asked
+    assert bool(questions) == long
+    for stdin in (None, io.StringIO()):  # as by <&-, and by cron
+        monkeypatch.setattr("sys.stdin", stdin)
+        plan.confirm()
+        assert (f"`kill {os.getpid()}` stops it" in capsys.readouterr().out) == long
+    assert len(questions) == long
+
+
+def test_a_timing_that_a_busy_machine_has_lengthened_is_that_of_a_deeper_net() -> None:
+    hours = {"resnet-20": 3, "resnet-32": 25, "resnet-44": 6, "plain-20": 4, "resnet-20-b": 9}
+    found = plans.by_depth({(network, CPU): value for network, value in hours.items()})
+    assert {network: value for (network, _), value in found.items()} == {**hours, "resnet-32": 6}
+
+
+def test_each_network_is_named_while_it_is_timed(
+    recipe: Recipe, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Slow(Local):
+        def costs(self, networks: Sequence[tuple[str, Backend]]) -> Iterator[Cost]:
+            for network, _ in networks:
+                assert capsys.readouterr().out.endswith(f" {network}")
+                yield Cost(1.0, 0)
+
+    assert len(plans.timed([("resnet-8", CPU), ("plain-8", CPU)], Slow(recipe, CPU))) == 2
 
 
 def test_a_place_that_cannot_be_written_is_said_before_anything_is_timed(
