@@ -55,6 +55,7 @@ class Verdict(Enum):
 
 
 NO_VERDICT = "no verdict"
+OPEN = (Verdict.UNMEASURED.value, NO_VERDICT)  # verdicts on claims that are folded
 
 
 @dataclass(frozen=True)
@@ -133,19 +134,25 @@ def claims_table(
             for claim in CLAIMS
         ]
     rows = [row(claim, each) for claim, of in zip(CLAIMS, compared, strict=True) for each in of]
+    text = pd.DataFrame([cells(*pair) for pair in zip(CLAIMS, compared, strict=True)])
+    open_ones = text["verdict"].isin(OPEN)
     numbers = pd.DataFrame(rows, columns=list(COLUMNS))
     return Table(
         "claims",
         numbers.astype({"left_runs": "Int64", "right_runs": "Int64"}).round(4),
-        pd.DataFrame([cells(*pair) for pair in zip(CLAIMS, compared, strict=True)]),
+        pd.concat([text[~open_ones], text[open_ones]], ignore_index=True),
         f"{basis}\n\n{note}".strip(),
+        shown=int((~open_ones).sum()),
+        folded=f"{open_ones.sum()} claims without all measurements",
     )
 
 
 def in_lines(table: Table) -> str:
-    """The verdict on each claim, a line each."""
-    pairs = zip(table.text["verdict"], table.text["claim"], strict=True)
-    return "\n".join(f"{verdict}: {claim}" for verdict, claim in pairs)
+    """The verdict on each claim that is measured, a line each; the number of the others."""
+    shown, rest = table.parts
+    pairs = zip(shown["verdict"], shown["claim"], strict=True)
+    lines = [f"{verdict}: {claim}" for verdict, claim in pairs]
+    return "\n".join(lines + [f"{table.folded}: {table.name}.md"] * (len(rest) > 0))
 
 
 def cells(claim: Claim, compared: list[Comparison]) -> dict[str, str]:
