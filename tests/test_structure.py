@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "results": {"errors", "names", "paper", "runs"},
     "pretrained": {"errors", "names", "networks", "runs"},
     "train": {"study"},
-    "responses": {"errors", "paper", "results", "study"},
+    "responses": {"errors", "paper", "results", "study", "pretrained"},
 }
 WITHOUT_TORCH = ("errors", "console", "names", "paper", "runs", "results")
 

@@ -41,6 +41,7 @@ class Verdict(Enum):
 
     FAILS = "does not hold"
     UNMEASURED = "not measured yet"
+    DIVERGED = "diverged"  # all runs of a network that is compared with another one
     NO_SPREAD = "spread not measured yet"  # both means, but no standard deviation over runs
     WITHIN_NOISE = "within noise"
     HOLDS = "holds"
@@ -54,12 +55,17 @@ class Side:
     """A side of a comparison: the mean over a network's runs, or a bound.
 
     value: NaN where nothing is measured. runs: how many have a value; None of bounds and counts,
-    which have no noise.
+    which have no noise. diverged: all runs of the network did, so that they have no value.
     """
 
     text: str
     value: float
     runs: int | None = None
+    diverged: bool = False
+
+    @property
+    def missing(self) -> bool:
+        return math.isnan(self.value) and not self.diverged
 
 
 @dataclass(frozen=True)
@@ -80,9 +86,11 @@ class Comparison:
     def text(self) -> list[str]:
         """The numbers, or those that are missing."""
         if self.verdict is Verdict.UNMEASURED:
-            return [side.text for side in (self.left, self.right) if math.isnan(side.value)]
-        sign = "<" if self.left.value < self.right.value else "≥"
-        text = f"{self.claimed.quantity} {self.left.text} {sign} {self.right.text}"
+            return [side.text for side in (self.left, self.right) if side.missing]
+        if self.verdict is Verdict.DIVERGED:
+            return [side.text for side in (self.left, self.right) if side.diverged]
+        less = self.left.value < self.right.value or self.right.diverged
+        text = f"{self.claimed.quantity} {self.left.text} {'<' if less else '≥'} {self.right.text}"
         if self.verdict is Verdict.NO_SPREAD:
             return [f"{text}, noise not known"]
         digits = decimals(max(self.left.value, self.right.value))
@@ -161,7 +169,11 @@ def compare(claimed: LessThan, measured: pd.DataFrame, of: Spread | None) -> Com
     if is_noisy(claimed):
         own = spread_over(sides(claimed), claimed.quantity, measured)
         noise = noise_of(own if is_enough(own) else of, left.runs, right.runs)
-    return Comparison(claimed, left, right, noise, decide(claimed, left.value, right.value, noise))
+    if left.diverged or right.diverged:
+        decided = decide_diverged(claimed, left, right)
+    else:
+        decided = decide(claimed, left.value, right.value, noise)
+    return Comparison(claimed, left, right, noise, decided)
 
 
 def is_noisy(claimed: LessThan) -> bool:
@@ -185,6 +197,15 @@ def decide(claimed: LessThan, left: float, right: float, noise: float) -> Verdic
     return Verdict.HOLDS if left < right else Verdict.FAILS
 
 
+def decide_diverged(claimed: LessThan, left: Side, right: Side) -> Verdict:
+    """The verdict where all runs of a network diverged: its error is above any bound."""
+    if left.missing or right.missing:
+        return Verdict.UNMEASURED
+    if len(sides(claimed)) == 2:
+        return Verdict.DIVERGED
+    return Verdict.HOLDS if right.diverged else Verdict.FAILS
+
+
 def side(of: str | float, measured: pd.DataFrame, quantity: str) -> Side:
     """A bound, or a network's mean; of "diverged" the count, and why where there is no number."""
     if not isinstance(of, str):
@@ -196,6 +217,9 @@ def side(of: str | float, measured: pd.DataFrame, quantity: str) -> Side:
         return Side(f"{name} not recorded", math.nan, 0)
     if quantity == "diverged":
         return Side(f"{diverged} of {len(runs)} runs of {name}", diverged)
+    if diverged == len(runs):
+        count = f" (n = {diverged})" if diverged > 1 else ""
+        return Side(f"{name} diverged{count}", math.nan, 0, diverged=True)
     lost = f", {diverged} diverged" if diverged else ""
     if not len(values):
         return Side(f"{name} has no {quantity}{lost}", math.nan, 0)

@@ -21,7 +21,13 @@ import pandas as pd
 
 from resnet_paper.errors import UserError
 from resnet_paper.runs import record as records
-from resnet_paper.runs.files import remove_temporaries, write, write_csv, writing
+from resnet_paper.runs.files import (
+    make_directory,
+    remove_temporaries,
+    write,
+    write_csv,
+    writing,
+)
 from resnet_paper.runs.provenance import this_process
 from resnet_paper.runs.recipe import Recipe
 from resnet_paper.runs.record import COLUMNS, JSON, Measurement, Record, as_json
@@ -154,7 +160,7 @@ class Run:
         """
         path = self.directory / "lock"
         with writing(path):
-            self.directory.mkdir(parents=True, exist_ok=True)
+            make_directory(self.directory)
             lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             with writing(path):

@@ -29,6 +29,8 @@ MOST_CONCURRENT = 8  # more runs at once do not make a GPU faster
 # Nine nets in train and test mode compile some 40 variants of a block; the default is 8, after
 # which dynamo would silently run eagerly.
 RECOMPILE_LIMIT = 256
+# What torch.compile needs on a CPU.
+COMPILER = "a C++ compiler and Python's headers (on Debian or Ubuntu: apt install g++ python3-dev)"
 
 
 class Method(TypedDict):
@@ -204,7 +206,11 @@ def can_compile() -> bool:
         torch.compile(lambda x: x.relu() + 1, dynamic=False)(torch.randn(64, 64))
     except Exception as error:  # whatever the tool chain may raise
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        click.echo(f"torch.compile does not work here ({reason}): training without it.", err=True)
+        click.echo(
+            f"torch.compile does not work here ({reason}): training without it. It needs "
+            f"{COMPILER}.",
+            err=True,
+        )
         return False
     return True
 

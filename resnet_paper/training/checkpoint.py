@@ -23,7 +23,7 @@ from resnet_paper.runs.provenance import revision
 from resnet_paper.runs.recipe import Recipe
 from resnet_paper.runs.record import JSON, Environment, Measurement, Record, Resumption, as_json
 from resnet_paper.runs.run import MOVE_AWAY, Run
-from resnet_paper.training.backend import Backend
+from resnet_paper.training.backend import COMPILER, Backend
 from resnet_paper.training.learner import LearnerState
 
 FORMAT = 1  # of the file; one without a number is of format 1
@@ -170,9 +170,18 @@ def check_same_run(run: Run, record: JSON, identity: JSON) -> None:
         if recorded.get(key) != identity.get(key):
             raise UserError(
                 f"{run.directory} holds a run begun with {key} {recorded.get(key)}, not "
-                f"{identity.get(key)}: resume it as it began, or choose another directory by RUNS "
-                "(--runs)"
+                f"{identity.get(key)}: {way_back(key, recorded.get(key))}, or choose another "
+                "directory by RUNS (--runs)"
             )
+
+
+def way_back(key: str, recorded: object) -> str:
+    """What to do to resume a run as it began."""
+    if key in ("device", "precision"):
+        return f"resume it with {key.upper()}={recorded} (--{key} {recorded})"
+    if key == "compiled" and recorded:
+        return f"torch.compile does not work here, install {COMPILER}"
+    return "resume it as it began"
 
 
 def resumed(run: Run, checkpoint: Checkpoint, now: JSON) -> JSON:

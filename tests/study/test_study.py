@@ -23,6 +23,7 @@ from resnet_paper.study.study import Study
 from resnet_paper.training import engine as engines
 from resnet_paper.training.engine import Cost, Local
 from resnet_paper.training.images import Dataset
+from resnet_paper.training.loop import Progress
 from tests.training.trained import CPU, assert_same_result, complete, interrupted
 
 
@@ -182,7 +183,7 @@ def test_the_plan_counts_what_is_left_with_the_threads_of_the_run(
     assert plan.forecast == 12 * 3_000.0
 
 
-def test_a_bar_begins_where_the_run_is_resumed_and_is_filled_by_any_end(
+def test_a_bar_begins_where_the_run_is_resumed_and_ends_where_it_has_come(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Time left is then that of the iterations to come, at the pace of this sitting."""
@@ -191,13 +192,12 @@ def test_a_bar_begins_where_the_run_is_resumed_and_is_filled_by_any_end(
     )
     run = Run(Path("runs"), "paper", "resnet-20", 0)
     with scheduler.Bars(PAPER) as bars:
-        bars.show(run, 50_000)
+        bars.show(run, Progress(50_000, 0.0, 0.0))
         bar = bars.bars[run]
         assert (bar.initial, bar.n, bar.total) == (50_000, 50_000, 64_000)
-        bars.show(run, 50_100)
+        bars.show(run, Progress(50_100, 0.0, 0.0))
+        bars.close(run)
         assert bar.n == 50_100
-        bars.fill(run)
-        assert bar.n == 64_000
 
 
 @pytest.mark.usefixtures("small")
