@@ -5,7 +5,7 @@ BIN    := .venv/bin
 KILLS  ?= 50
 TORCH  :=
 
-TARGETS := help install demo test faults lint table6 fig6 fig7 claims eval status train figures \
+TARGETS := help install demo test faults lint table6 fig6 fig7 claims verify eval status train figures \
 	report shortcuts compare table1 publish readme bench clean
 
 # The variables that each target uses; `make TARGET NAME=VALUE` with any other is refused, so that a
@@ -21,6 +21,7 @@ USES_table6    := $(STUDY) DEPTHS
 USES_fig6      := $(STUDY) DEPTHS PLAIN_DEPTHS NETWORK
 USES_fig7      := $(STUDY)
 USES_claims    := $(WHERE)
+USES_verify    := $(WHERE) AGAINST
 USES_eval      := $(WHERE) WEIGHTS NETWORK NORMALISATION
 USES_report    := $(WHERE)
 USES_status    := $(WHERE) SEEDS DEPTHS PLAIN_DEPTHS
@@ -107,6 +108,7 @@ help:  ## this list
 	@echo "  CONCURRENT    runs at once, with ENGINE=ray on each GPU; 0: automatic (0)"
 	@echo "  WEIGHTS       a file of weights for eval, with its NETWORK and NORMALISATION:"
 	@echo "                'per-pixel mean', channels, 'imagenet channels', or numbers"
+	@echo "  AGAINST       settings of the published runs that verify compares with (SETTINGS)"
 	@echo "  KILLS         how often faults kills a training (50)"
 	@echo "  PYTHON        the Python (3.10 or later) that .venv is made by (python3)"
 	@echo "  TORCH         cpu: .venv is made with a PyTorch without CUDA, of 200 MB"
@@ -122,8 +124,11 @@ fig6: .venv/ready $(EXTRA)  ## Figure 6: trains what is missing of DEPTHS and PL
 fig7: .venv/ready $(EXTRA)  ## Figure 7: trains what is missing of its five nets, measures responses, draws
 	$(REPRODUCE)
 
-eval: .venv/ready  ## test error of the recorded weights, or of WEIGHTS, a state dict of NETWORK
+eval: .venv/ready  ## test error and confusion matrix of the recorded weights, or of WEIGHTS, of NETWORK
 	@$(BIN)/python experiments/eval.py $(call given,$(USES_eval))
+
+verify: .venv/ready  ## your own RUNS beside the published ones and the paper: within noise, or differs
+	@$(BIN)/python experiments/verify.py $(call given,$(USES_verify))
 
 status: .venv/ready  ## every run of a study: finished, under way, stopped or missing
 	@$(BIN)/python experiments/status.py $(call given,$(USES_status))

@@ -2,8 +2,8 @@
 
 import click
 
-from resnet_paper.results.tables import save
-from resnet_paper.results.verdicts import claims_table
+from resnet_paper.results import artefacts
+from resnet_paper.results.artefacts import Recorded
 from resnet_paper.study.options import Command, options
 from resnet_paper.study.study import Study
 
@@ -17,11 +17,8 @@ def main(study: Study) -> None:
 
 def draw(study: Study) -> None:
     """The verdict on each claim."""
-    table = claims_table(study.results_to_draw(), study.recipe, study.note)
-    save(table, study.output)
-    for verdict, claim in zip(table.text["verdict"], table.text["claim"], strict=True):
-        click.echo(f"{verdict}: {claim}")
-    click.echo(f"Numbers: {study.output / table.name}.md")
+    recorded = Recorded(study.results_to_draw(), study.settings, study.note)
+    click.echo(artefacts.draw("claims", recorded, study.output))
 
 
 if __name__ == "__main__":

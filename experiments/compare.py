@@ -3,7 +3,8 @@
 import click
 
 from resnet_paper.errors import UserError
-from resnet_paper.results import comparisons, figures, tables
+from resnet_paper.results import artefacts
+from resnet_paper.results.artefacts import ARTEFACTS, Recorded, Wanted
 from resnet_paper.runs.recipe import COMPARED
 from resnet_paper.study.options import Command, options, set_options
 from resnet_paper.study.study import Study
@@ -16,22 +17,14 @@ def main(study: Study) -> None:
     """Train what is missing of a comparison, then tabulate it and draw its curves."""
     if study.settings not in COMPARED:
         raise UserError(f"{study.settings!r} compares nothing: use {', '.join(COMPARED)}")
-    study.complete(study.runs_of(COMPARED[study.settings]))
+    study.complete(study.runs_of(ARTEFACTS["comparison"].networks(Wanted(study.settings))))
     draw(study)
 
 
 def draw(study: Study) -> None:
     """The networks of a comparison side by side, a row and a curve a run."""
-    networks = COMPARED[study.settings]
-    results = sorted(
-        study.results_to_draw(networks), key=lambda each: (networks.index(each.network), each.seed)
-    )
-    table = comparisons.comparison(results, study.settings, study.note)
-    click.echo(table.markdown())
-    click.echo(" ".join(map(str, tables.save(table, study.output))))
-    figure = figures.comparison(results, study.recipe)
-    paths = figures.save(figure, study.output / "comparison")
-    click.echo(" ".join(map(str, paths)) or "comparison: nothing is recorded yet")
+    recorded = Recorded(study.results_to_draw(), study.settings, study.note)
+    click.echo(artefacts.draw("comparison", recorded, study.output))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,22 @@
-"""Test error of recorded weights, or of any: `make eval WEIGHTS=FILE NETWORK=resnet-20`."""
+"""Test error and confusion matrix of weights: `make eval WEIGHTS=FILE NETWORK=resnet-20`."""
 
 from pathlib import Path
 
 import click
 
+from resnet_paper import names
 from resnet_paper.errors import UserError
-from resnet_paper.names import require_image_size
-from resnet_paper.networks.build import load_weights
-from resnet_paper.study.evaluate import evaluate, normalisation, recorded_normalisation
+from resnet_paper.networks.weights import load_weights
+from resnet_paper.results import confusion, figures
+from resnet_paper.results.tables import save
+from resnet_paper.runs.datasets import DATA_SETS
+from resnet_paper.study.evaluate import (
+    classify,
+    confusion_counts,
+    loss_and_error,
+    normalisation,
+    recorded_normalisation,
+)
 from resnet_paper.study.options import Command, NetworkName, options
 from resnet_paper.study.responses import refuse_weights_of_another
 from resnet_paper.study.study import Study
@@ -22,21 +31,25 @@ from resnet_paper.training import data
 def main(study: Study, weights: Path | None, network: str | None, named: str | None) -> None:
     """Evaluate the weights that are recorded, or a file of weights, on the test images."""
     if weights is None:
+        results = study.results([network] if network else None)
+        for each in results:
+            if each.diverged:
+                click.echo(f"{each} diverged: it has no test error")
         todo = [
-            (each.run.weights_file, each.network, content)
-            for each in study.results([network] if network else None)
-            if (content := each.weights()) is not None
+            (each.run.weights_file, each.network, f"seed-{each.seed}", content)
+            for each in results
+            if not each.diverged and (content := each.weights()) is not None
         ]
     elif network is None:
         raise UserError(f"of which network is {weights}? Say so by NETWORK (--network)")
     else:
-        todo = [(weights, network, weights.read_bytes())]
+        todo = [(weights, network, "own", weights.read_bytes())]
     if not todo:
         of = f" of {network}" if network else ""
         raise UserError(f"no weights{of} are recorded in {study.root / study.settings}")
     normalisations = []
-    for file, name, _ in todo:
-        require_image_size(name, study.recipe.image_size)
+    for file, name, *_ in todo:
+        names.require_image_size(name, study.recipe.image_size)
         refuse_weights_of_another(name, file)
         of_run = study.recipe.normalisation if weights is None else recorded_normalisation(file)
         chosen = named or of_run
@@ -48,11 +61,22 @@ def main(study: Study, weights: Path | None, network: str | None, named: str | N
             )
         normalisations.append((chosen, normalisation(chosen)))
     dataset = data.load(study.recipe, study.data_dir)
-    for (file, name, content), (chosen, of) in zip(todo, normalisations, strict=True):
+    classes = DATA_SETS[study.recipe.dataset].classes(study.recipe.classes)
+    for (file, name, whose, content), (chosen, of) in zip(todo, normalisations, strict=True):
         built = load_weights(name, content, str(file), study.recipe.classes)
         click.echo(f"{name}, {file}: ", nl=False)  # stands there while the images are classified
-        loss, error = evaluate(built, dataset.test, of(dataset.train))
+        logits = classify(built, dataset.test, of(dataset.train))
+        loss, error = loss_and_error(logits, dataset.test.labels)
         click.echo(f"test error {error:.2f}%, loss {loss:.4f} (by {chosen})")
+        counts = confusion_counts(logits, dataset.test.labels)
+        click.echo(f"  by class: {confusion.class_errors_text(counts, classes)}")
+        stem, title = f"confusion-{name}-{whose}", f"{names.title(name)}, {whose.replace('-', ' ')}"
+        paths = save(confusion.table(stem, counts, classes, study.note), study.output)
+        paths += figures.save(
+            confusion.figure(counts, classes, f"{title}: test error {error:.2f}%"),
+            study.output / stem,
+        )
+        click.echo(f"  confusion: {' '.join(map(str, paths))}")
 
 
 if __name__ == "__main__":

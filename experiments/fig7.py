@@ -2,8 +2,8 @@
 
 import click
 
-from resnet_paper.paper import facts
-from resnet_paper.results import figures, tables
+from resnet_paper.results import artefacts
+from resnet_paper.results.artefacts import ARTEFACTS, Recorded, Wanted
 from resnet_paper.study.options import Command, options, set_options
 from resnet_paper.study.study import Study
 
@@ -13,7 +13,7 @@ from resnet_paper.study.study import Study
 @options
 def main(study: Study) -> None:
     """Train Figure 7's networks that are missing, measure their responses, draw the figure."""
-    study.complete(study.runs_of(facts.FIGURE7_NETWORKS))
+    study.complete(study.runs_of(ARTEFACTS["fig7"].networks(Wanted(study.settings))))
     draw(study)
 
 
@@ -23,12 +23,8 @@ def draw(study: Study) -> None:
         from resnet_paper.study.responses import record_missing  # loads torch
 
         record_missing(study)
-    results = study.results_to_draw(facts.FIGURE7_NETWORKS)
-    table = tables.responses(results, study.note)
-    click.echo(table.markdown())
-    paths = figures.save(figures.figure7(results, study.recipe), study.output / "figure7")
-    click.echo(" ".join(map(str, paths)) or "figure7: nothing is recorded yet")
-    click.echo(" ".join(map(str, tables.save(table, study.output))))
+    recorded = Recorded(study.results_to_draw(), study.settings, study.note)
+    click.echo(artefacts.draw("fig7", recorded, study.output))
 
 
 if __name__ == "__main__":

@@ -8,9 +8,9 @@ import click
 
 sys.path.append(str(Path(__file__).parents[1]))  # runs from any directory
 
-from experiments import claims, compare, fig6, fig7, shortcuts, table6
-from resnet_paper import names
-from resnet_paper.runs.recipe import COMPARED
+from experiments import fig6
+from resnet_paper.results import artefacts
+from resnet_paper.results.artefacts import Recorded, of_study
 from resnet_paper.study.options import Command, NetworkName, options
 from resnet_paper.study.study import Study
 
@@ -26,16 +26,11 @@ from resnet_paper.study.study import Study
 def main(study: Study, network: str) -> None:
     """Draw every table and figure of these settings; trains nothing."""
     study = replace(study, draw_only=True)
-    if study.settings in COMPARED:
-        compare.draw(study)
-        return
-    fig6.check_network(study, network, trained=[])
-    fig6.draw(study, network)
-    table6.draw(study)
-    fig7.draw(study)
-    claims.draw(study)
-    for depth in names.shortcut_depths(result.network for result in study.results()):
-        shortcuts.draw(study, depth)
+    if of_study(study.settings):
+        fig6.check_network(study, network, trained=[])
+    recorded = Recorded(study.results_to_draw(), study.settings, study.note, network)
+    for name in artefacts.artefacts_of(study.settings):
+        click.echo(artefacts.draw(name, recorded, study.output))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ sys.path.append(str(Path(__file__).parents[1]))  # runs from any directory
 
 from experiments import claims, fig6, fig7, table6
 from resnet_paper.paper import facts
+from resnet_paper.results.artefacts import ARTEFACTS, Wanted
 from resnet_paper.study.options import Command, NetworkName, depths, options, set_options
 from resnet_paper.study.study import Study
 
@@ -24,11 +25,11 @@ def main(
     study: Study, targets: list[str], resnets: list[str], plain: list[str], network: str
 ) -> None:
     """Train what any of the targets misses, by one plan, then make each."""
-    needs = {"table6": resnets, "fig6": plain + resnets, "fig7": facts.FIGURE7_NETWORKS}
-    wanted = [name for target in targets for name in needs.get(target, ())]
+    wanted = Wanted(study.settings, resnets, plain)
+    needed = [network for target in targets for network in ARTEFACTS[target].networks(wanted)]
     if "fig6" in targets:
-        fig6.check_network(study, network, wanted)
-    study.complete(study.runs_of(list(dict.fromkeys(wanted))))
+        fig6.check_network(study, network, needed)
+    study.complete(study.runs_of(list(dict.fromkeys(needed))))
     if "table6" in targets:
         table6.draw(study)
     if "fig6" in targets:

@@ -2,8 +2,8 @@
 
 import click
 
-from resnet_paper import names
-from resnet_paper.results import comparisons, tables
+from resnet_paper.results import artefacts
+from resnet_paper.results.artefacts import ARTEFACTS, Recorded, Wanted
 from resnet_paper.study.options import Command, depth, options, set_options
 from resnet_paper.study.study import Study
 
@@ -14,16 +14,10 @@ from resnet_paper.study.study import Study
 @click.option("--depth", "layers", type=int, default=20, callback=depth, show_default=True)
 def main(study: Study, layers: int) -> None:
     """Train what is missing of the three options, then tabulate them as the paper's Table 3."""
-    study.complete(study.runs_of(list(names.shortcut_networks(layers).values())))
-    draw(study, layers)
-
-
-def draw(study: Study, layers: int) -> None:
-    """The three options as the paper's Table 3."""
-    networks = list(names.shortcut_networks(layers).values())
-    table = comparisons.shortcuts(study.results_to_draw(networks), layers, study.note)
-    click.echo(table.markdown())
-    click.echo(" ".join(map(str, tables.save(table, study.output))))
+    needed = ARTEFACTS["shortcuts"].networks(Wanted(study.settings, depth=layers))
+    study.complete(study.runs_of(needed))
+    recorded = Recorded(study.results_to_draw(), study.settings, study.note)
+    click.echo(artefacts.draw("shortcuts", recorded, study.output))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Published networks with their weights and their normalisation: `load("resnet-20")`."""
 
-from __future__ import annotations
-
+from numbers import Integral
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +10,14 @@ from torch import Tensor, nn
 
 from resnet_paper.errors import UserError
 from resnet_paper.names import canonical, parse
-from resnet_paper.networks.build import load_weights
-from resnet_paper.runs.recipe import PAPER
+from resnet_paper.networks.weights import load_weights
+from resnet_paper.runs.recipe import PAPER, SETTINGS
 from resnet_paper.runs.run import Run, begun_runs
 
-# Of a clone, also where it was unpacked without symbolic links, else of an installed package.
+# Of an installed package, which has them inside, else of a clone.
+INSTALLED = Path(__file__).parent / "published"
 IN_CLONE = Path(__file__).parents[1] / "experiments" / "runs"
-PUBLISHED = IN_CLONE if IN_CLONE.is_dir() else Path(__file__).parent / "published"
+PUBLISHED = INSTALLED if INSTALLED.is_dir() else IN_CLONE
 MEAN_IMAGE = Path(__file__).parent / "training" / "cifar10_mean_image.npy"
 
 
@@ -40,42 +41,82 @@ class Classifier(nn.Module):
 
 
 def load(
-    network: str, seed: int | None = None, runs: Path = PUBLISHED, settings: str = "paper"
+    network: str,
+    *stray: object,
+    seed: int | None = None,
+    runs: str | PathLike[str] = PUBLISHED,
+    settings: str = "paper",
 ) -> Classifier:
     """A network as it was at the end of a recorded run, in test mode.
 
     network and settings are taken in any spelling that the commands take, as "ResNet-20".
     settings: "paper" for the full-length runs, "overnight" for those of an eighth of the length.
     seed: of the run; None: of the published one, else the lowest that has weights.
-    Raises UserError if there are no weights of it, naming those that there are, if they are damaged
-    or were trained with another normalisation; UnknownNetworkError if no network has this name.
+    Raises UserError for anything else after the network that has no name, and for values of wrong
+    types; if there are no weights of the network, naming those that there are, if they are damaged
+    or were trained by another recipe than the settings' or with another normalisation;
+    UnknownNetworkError if no network has this name.
     """
-    network, settings = canonical(network), settings.lower()
+    require_arguments(network, stray, seed, runs, settings)
+    network, settings, root = canonical(network), settings.lower(), Path(runs).expanduser()
     if parse(network).kind == "imagenet-resnet":
         raise UserError(f"{network} is for ImageNet's images: this loads networks for CIFAR-10's")
-    if seed is None:
-        seed = first_seed(runs, settings, network)
-    run = Run(runs, settings, network, seed)
+    chosen = first_seed(root, settings, network) if seed is None else int(seed)
+    run = Run(root, settings, network, chosen)
     result = run.result() if run.finished else None
     content = result.weights() if result else None
-    if content is None:
-        found = [
-            f"{each.parts[-3]} seed {each.parts[-2].removeprefix('seed-')} ({each.parts[-4]})"
-            for each in sorted(runs.glob("*/*/seed-*/weights.pt"))
-        ]
-        raise UserError(
-            f"{runs} has no weights of {run} by the settings {settings!r}; those that it has: "
-            f"{', '.join(found) or 'none'}"
-        )
-    recipe = result.record.recipe if result else PAPER
+    if result is None or content is None:
+        raise UserError(none_recorded(run, seed))
+    if settings in SETTINGS:
+        run.require_recipe(result.content, SETTINGS[settings])
+    recipe = result.record.recipe
     if (recipe.dataset, recipe.train_images, recipe.normalisation) != (
         (PAPER.dataset, PAPER.train_images, PAPER.normalisation)
     ):
         raise UserError(
             f"{run} was trained on images normalised in another way: load its weights by "
-            "networks.build.load_weights"
+            "networks.weights.load_weights"
         )
     return Classifier(load_weights(network, content, str(run.weights_file))).eval()
+
+
+def require_arguments(
+    network: object, stray: tuple[object, ...], seed: object, runs: object, settings: object
+) -> None:
+    """UserError unless `load` can take these."""
+    if stray:
+        raise UserError(
+            f"{', '.join(map(repr, stray))} has no name: what follows the network is given by "
+            "name, as in load('resnet-20', settings='overnight')"
+        )
+    if not isinstance(network, str):
+        raise UserError(f"the network is a name, as 'resnet-20', not {network!r}")
+    if seed is not None and (not isinstance(seed, Integral) or isinstance(seed, bool)):
+        raise UserError(f"seed is a whole number, as 0, or None, not {seed!r}")
+    if not isinstance(runs, str | PathLike):
+        raise UserError(f"runs is a directory of runs, as 'my-runs', not {runs!r}")
+    if not isinstance(settings, str):
+        raise UserError(f"settings is a name, as 'paper' or 'overnight', not {settings!r}")
+
+
+def none_recorded(run: Run, seed: int | None) -> str:
+    """What to say where a run has no weights: those that there are, of this network if possible."""
+    there = [
+        Run(run.root, settings, network, int(number.removeprefix("seed-")))
+        for settings, network, number in (
+            path.parts[-4:-1] for path in sorted(run.root.glob("*/*/seed-*/weights.pt"))
+        )
+    ]
+    alike = [each for each in there if each.network == run.network]
+    found = ", ".join(f"{each} ({each.settings})" for each in alike or there) or "none"
+    asked = run.network if seed is None else str(run)
+    said = f"{run.root} has no weights of {asked} by the settings {run.settings!r}; it has: {found}"
+    if not alike:
+        return said
+    nearest = min(alike, key=lambda each: (each.settings != run.settings, each.seed != run.seed))
+    changes = [f"seed={nearest.seed}"] * (seed is not None and nearest.seed != seed)
+    changes += [f"settings={nearest.settings!r}"] * (nearest.settings != run.settings)
+    return f"{said}: try {', '.join(changes)}" if changes else said
 
 
 def first_seed(runs: Path, settings: str, network: str) -> int:

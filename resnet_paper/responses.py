@@ -8,7 +8,8 @@ import click
 from resnet_paper import pretrained
 from resnet_paper.errors import UserError
 from resnet_paper.paper import facts
-from resnet_paper.results import figures, tables
+from resnet_paper.results import artefacts, figures
+from resnet_paper.results.artefacts import Recorded
 from resnet_paper.study import responses
 from resnet_paper.study.options import Command, NetworkName, options
 from resnet_paper.study.study import PUBLISHED, Study
@@ -24,8 +25,9 @@ def main(study: Study, weights: Path | None, network: str | None) -> None:
     """Figure 7, from the recorded weights of its five networks; or of any weights, beside these."""
     if (weights is None) != (network is None):
         raise UserError("--weights and --network go together")
-    installed = study.root == PUBLISHED and not study.root.is_dir()
-    if installed:
+    train = f"make train {study.in_make} NETWORK="
+    if study.root == PUBLISHED and not study.root.is_dir():  # an installed package
+        train = f"python -m resnet_paper.train --settings {study.settings} --network "
         study = replace(study, root=pretrained.PUBLISHED)
     if weights is not None and network is not None:
         table = responses.own_responses(study, weights, network)
@@ -40,17 +42,8 @@ def main(study: Study, weights: Path | None, network: str | None) -> None:
     results = study.results_to_draw(facts.FIGURE7_NETWORKS)
     for name in facts.FIGURE7_NETWORKS:
         if not any(result.network == name for result in results):
-            command = f"make train {study.in_make} NETWORK={name}"
-            if installed:
-                command = (
-                    f"python -m resnet_paper.train --settings {study.settings} --network {name}"
-                )
-            click.echo(f"{name} is not recorded: {command}")
-    means = tables.responses(results, study.note)
-    click.echo(means.markdown())
-    paths = figures.save(figures.figure7(results, study.recipe), study.output / "figure7")
-    click.echo(" ".join(map(str, paths)) or "figure7: nothing is recorded yet")
-    click.echo(" ".join(map(str, tables.save(means, study.output))))
+            click.echo(f"{name} is not recorded: {train}{name}")
+    click.echo(artefacts.draw("fig7", Recorded(results, study.settings, study.note), study.output))
 
 
 if __name__ == "__main__":

@@ -165,7 +165,7 @@ def test_the_study_end_to_end_on_synthetic_images() -> None:
     assert "plain-8 seed 0: published already, published/demo/plain-8/seed-0" in copied
 
     assert run(all_figures.main, *DEMO).exit_code == 0
-    for name in ("table6", "plain", "training", "reproductions", "claims", "figure7"):
+    for name in ("table6", "plain", "training", "reproductions", "claims"):
         assert "Synthetic images" in Path(f"figures/demo/{name}.md").read_text()
     assert Path("figures/demo/figure6_precise.png").exists()
 

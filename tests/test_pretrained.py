@@ -1,15 +1,21 @@
 """Published weights classify as their runs say, from pixels in [0, 1]."""
 
+import inspect
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from msgspec.structs import replace
 
+import hubconf
 from resnet_paper import names, pretrained
 from resnet_paper.errors import UnknownNetworkError, UserError
 from resnet_paper.networks.build import build
 from resnet_paper.runs.recipe import PAPER
+from resnet_paper.runs.record import as_json
 from resnet_paper.runs.run import Result, Run, finished_runs
 from resnet_paper.study.evaluate import evaluate
 from resnet_paper.training import data
@@ -21,7 +27,7 @@ def test_a_recorded_network_with_its_normalisation(record_run: Callable[..., Res
     network = build("resnet-8", seed=5)
     result = record_run("resnet-8", seed=3, weights=network)
     pixels = torch.rand(4, 3, 32, 32)
-    loaded = pretrained.load("ResNet8", 3, result.run.root)
+    loaded = pretrained.load("ResNet8", seed=3, runs=result.run.root)
     with torch.no_grad():
         assert torch.equal(loaded(pixels), network.eval()(pixels - loaded.mean))
 
@@ -45,6 +51,29 @@ def test_torch_hub_finds_the_networks(name: str) -> None:
     here = str(Path(__file__).parent.parent)
     network = torch.hub.load(here, name, source="local")
     assert network(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+
+
+def test_torch_hub_shows_a_signature() -> None:
+    """torch.hub.help prints the documentation of what torch.hub.load calls."""
+    entry = torch.hub._load_entry_from_hubconf(hubconf, "resnet20")
+    assert str(inspect.signature(entry)).startswith(
+        "(pretrained: bool = False, *, settings: str = 'paper') -> "
+    )
+    first, title = entry.__doc__.split("\n\n")[:2]
+    assert first == 'resnet20(pretrained: bool = False, *, settings: str = "paper")'
+    assert title.startswith("    ResNet-20 for CIFAR-10: ")
+
+
+def test_torch_hub_lists_the_networks_and_nothing_else() -> None:
+    depths = {"plain": (20, 32, 44, 56), "resnet": (20, 32, 44, 56, 110)}
+    expected = {f"{kind}{depth}" for kind in depths for depth in depths[kind]}
+    functions = {name for name in dir(hubconf) if callable(getattr(hubconf, name))}
+    assert {name for name in functions if not name.startswith("_")} == expected
+
+
+def test_torch_hub_takes_pretrained_as_true_or_false() -> None:
+    with pytest.raises(UserError, match="pretrained is True or False, not 'overnight'"):
+        hubconf.resnet20("overnight")
 
 
 def test_torch_hub_has_the_published_weights_of_each_training() -> None:
@@ -115,13 +144,85 @@ def test_what_is_not_there_is_one_line_that_says_what_is(
 ) -> None:
     result = record_run("resnet-20")
     record_run("resnet-8", 3, weights=build("resnet-8"))
-    there = r"it has: resnet-8 seed 3 \(paper\)"
-    with pytest.raises(UserError, match=f"resnet-20 seed {seed} .*'paper'; .* {there}$"):
-        pretrained.load("resnet-20", seed, result.run.root)
-    with pytest.raises(UserError, match=f"'ovrnight'; .* {there}$"):
-        pretrained.load("resnet-8", 3, result.run.root, settings="ovrnight")
+    root = result.run.root
+    with pytest.raises(UserError) as caught:
+        pretrained.load("resnet-20", seed=seed, runs=root)
+    assert caught.value.message == (
+        f"{root} has no weights of resnet-20 seed {seed} by the settings 'paper'; "
+        "it has: resnet-8 seed 3 (paper)"
+    )
     with pytest.raises(UnknownNetworkError, match="resnet-21"):
-        pretrained.load("resnet21", 0, result.run.root)
+        pretrained.load("resnet21", seed=0, runs=root)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "asked", "remedy"),
+    [
+        ({}, "resnet-8 by the settings 'paper'", "try settings='overnight'"),
+        ({"seed": 3}, "resnet-8 seed 3 by the settings 'paper'", "try settings='overnight'"),
+        ({"seed": 4}, "resnet-8 seed 4 by", "try seed=3, settings='overnight'"),
+        ({"seed": 4, "settings": "Overnight"}, "by the settings 'overnight'", "try seed=3"),
+        ({"settings": "ovrnight"}, "by the settings 'ovrnight'", "try settings='overnight'"),
+    ],
+)
+def test_weights_of_other_settings_or_seeds_are_suggested(
+    arguments: dict[str, Any], asked: str, remedy: str, record_run: Callable[..., Result]
+) -> None:
+    record_run("resnet-20", weights=build("resnet-20"))
+    run = record_run("resnet-8", 3, settings="overnight", weights=build("resnet-8")).run
+    with pytest.raises(UserError) as caught:
+        pretrained.load("resnet-8", runs=run.root, **arguments)
+    assert asked in caught.value.message
+    assert caught.value.message.endswith(f"; it has: resnet-8 seed 3 (overnight): {remedy}")
+
+
+def test_resnet_110_is_published_by_other_settings() -> None:
+    with pytest.raises(UserError, match=r"try settings='overnight'$"):
+        pretrained.load("resnet-110")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named", "says"),
+    [
+        (["resnet-8", "overnight"], {}, "'overnight' has no name: .* settings='overnight'"),
+        (["resnet-8", 3, "runs"], {}, "3, 'runs' has no name"),
+        ([20], {}, "the network is a name, as 'resnet-20', not 20"),
+        (["resnet-8"], {"seed": "0"}, "seed is a whole number, as 0, or None, not '0'"),
+        (["resnet-8"], {"seed": 0.0}, r"seed is a whole number, as 0, or None, not 0\.0"),
+        (["resnet-8"], {"seed": True}, "seed is a whole number, as 0, or None, not True"),
+        (["resnet-8"], {"runs": 3}, "runs is a directory of runs, as 'my-runs', not 3"),
+        (["resnet-8"], {"settings": None}, "settings is a name, as 'paper' or 'overnight'"),
+    ],
+)
+def test_a_stray_or_wrong_argument_is_a_plain_sentence(
+    arguments: list[Any], named: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(UserError, match=says):
+        pretrained.load(*arguments, **named)
+
+
+def test_runs_and_seed_may_be_a_string_and_a_number_of_numpy(
+    record_run: Callable[..., Result],
+) -> None:
+    run = record_run("resnet-8", 3, weights=build("resnet-8")).run
+    assert pretrained.load("resnet-8", seed=np.int64(3), runs=str(run.root))
+
+
+def test_a_run_by_another_recipe_than_its_settings_is_refused(
+    record_run: Callable[..., Result],
+) -> None:
+    recipe = as_json(replace(PAPER, iterations=100))
+    run = record_run("resnet-8", weights=build("resnet-8"), recipe=recipe).run
+    with pytest.raises(UserError, match="was trained with iterations 100, not 64000"):
+        pretrained.load("resnet-8", runs=run.root)
+
+
+def test_a_diverged_network_is_refused(record_run: Callable[..., Result]) -> None:
+    network = build("resnet-8")
+    network.stem.conv.weight.data.fill_(float("nan"))
+    run = record_run("resnet-8", weights=network, diverged=9).run
+    with pytest.raises(UserError, match="NaN or infinite weights, as of a network that diverged"):
+        pretrained.load("resnet-8", runs=run.root)
 
 
 @needs_cifar10

@@ -1,4 +1,4 @@
-"""The pages show what the published runs generate, and their links lead somewhere."""
+"""The pages show what the published runs generate."""
 
 import re
 from pathlib import Path
@@ -13,13 +13,6 @@ from resnet_paper.runs.run import Result, finished_runs
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 ABOUT_RUNS = ROOT / readme.PUBLISHED / "README.md"
-PAGES = [
-    README,
-    ROOT / "CONTRIBUTING.md",
-    ROOT / "CHANGELOG.md",
-    ABOUT_RUNS,
-    *sorted((ROOT / "docs").glob("*.md")),
-]
 
 
 def published() -> list[Result]:
@@ -27,11 +20,6 @@ def published() -> list[Result]:
     root = ROOT / readme.PUBLISHED
     settings = [name for name in SETTINGS if not name.startswith(("demo", "tiny"))]
     return [result for name in settings for result in finished_runs(root, name)]
-
-
-def anchor(heading: str) -> str:
-    """What GitHub calls the place of a heading in a link."""
-    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 @pytest.mark.published
@@ -58,15 +46,3 @@ def test_constraints_pin_the_newest_pytorch_of_the_full_length_runs() -> None:
     results = finished_runs(ROOT / readme.PUBLISHED, "paper")
     newest = max(TorchVersion(result.record.environment.torch) for result in results)
     assert pinned == [newest.partition("+")[0]]
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_and_pictures_lead_to_files(page: Path) -> None:
-    linked = re.findall(r"""(?:\]\(|src=")(?!https?:)([^)"]+)""", page.read_text())
-    for link in linked:
-        name, _, place = link.partition("#")
-        target = page.parent / name if name else page
-        assert target.exists(), link
-        if place:
-            headings = re.findall(r"^#+ (.*)$", target.read_text(), re.MULTILINE)
-            assert place in map(anchor, headings), link

@@ -57,3 +57,10 @@ def test_weights_of_a_run_are_of_its_network(tmp_path: Path) -> None:
     responses.refuse_weights_of_another("resnet-20", tmp_path / "weights.pt")
     with pytest.raises(UserError, match="weights of a resnet-20, not of a plain-20"):
         responses.refuse_weights_of_another("plain-20", tmp_path / "weights.pt")
+
+
+def test_responses_that_are_not_finite_are_an_error(images: Images) -> None:
+    network = build("resnet-8")
+    network.stages[0][0].conv2.weight.data.fill_(3e38)
+    with pytest.raises(UserError, match=r"responses of stages\.0\.0\.bn2 are not finite"):
+        responses.response_stds(network, images, Normalisation.of(images))

@@ -104,6 +104,7 @@ import resnet_paper.names
 import resnet_paper.results.tables
 import resnet_paper.results.figures
 import experiments.figures
+import experiments.verify
 print("torch" in sys.modules)
 """
     command = [sys.executable, "-c", program]

@@ -1,7 +1,5 @@
 """VGG-19, SimpleCNN and AlexNet, which people compare ResNets with."""
 
-from __future__ import annotations
-
 from collections import OrderedDict
 
 import torch

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from resnet_paper.networks.batch_norm import NormaliseAddReLU, update_statistics
+
 
 def conv3x3(channels_in: int, channels_out: int, stride: int = 1) -> nn.Conv2d:
     """A 3x3 convolution without bias: the bias is in the BN that follows."""
@@ -41,7 +43,21 @@ class SignedReLU(torch.autograd.Function):
 
 def relu(x: Tensor) -> Tensor:
     """max(x, 0), by whichever way is faster."""
+    if torch.jit.is_scripting():  # compiles this branch alone: it knows no autograd.Function
+        return F.relu(x)
     return SignedReLU.apply(x) if torch.compiler.is_compiling() else F.relu(x)
+
+
+def bn_relu(
+    bn: nn.BatchNorm2d, y: Tensor, shortcut: Tensor | None = None, fused: bool = False
+) -> Tensor:
+    """ReLU(BN(y) [+ shortcut]); fused: in training by one function, for compiled networks."""
+    if fused and bn.training:
+        z, mean, variance = NormaliseAddReLU.apply(y, bn.weight, bn.bias, shortcut, bn.eps)
+        update_statistics(bn, mean, variance, y.numel() // y.shape[1])
+        return z
+    y = bn(y)
+    return relu(y if shortcut is None else y + shortcut)
 
 
 class ZeroPad(nn.Module):
@@ -70,13 +86,15 @@ class Projection(nn.Sequential):
 class Stem(nn.Module):
     """The first layer: ReLU(BN(conv(x))), (N, 3, 32, 32) -> (N, C, 32, 32)."""
 
+    fused = False  # BN and ReLU, see `bn_relu`
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.conv = conv3x3(3, channels)
         self.bn = nn.BatchNorm2d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return relu(self.bn(self.conv(x)))
+        return bn_relu(self.bn, self.conv(x), fused=self.fused)
 
 
 class ImageNetStem(nn.Module):
@@ -101,6 +119,7 @@ class Block(nn.Module):
     """
 
     expansion = 1
+    fused = False  # BN, shortcut and ReLU, see `bn_relu`
 
     def __init__(
         self, channels_in: int, width: int, stride: int, shortcut: nn.Module | None
@@ -113,9 +132,9 @@ class Block(nn.Module):
         self.shortcut = shortcut
 
     def forward(self, x: Tensor) -> Tensor:
-        y = relu(self.bn1(self.conv1(x)))
-        y = self.bn2(self.conv2(y))
-        return relu(y if self.shortcut is None else y + self.shortcut(x))
+        y = bn_relu(self.bn1, self.conv1(x), fused=self.fused)
+        shortcut = None if self.shortcut is None else self.shortcut(x)
+        return bn_relu(self.bn2, self.conv2(y), shortcut, self.fused)
 
 
 class Bottleneck(nn.Module):
@@ -177,8 +196,11 @@ class Network(nn.Module):
     """Stem, stages of blocks, global average pooling, classifier: images -> logits.
 
     Stage k has blocks[k] blocks of widths[k] filters; all but the first halve the feature map.
-    shortcut: the paper's option A, B or C (Projection), or `no_shortcut` for a plain net.
+    shortcut: the paper's option A, B or C (Projection), or `no_shortcut` for a plain net. fused:
+    another way to its logits in training, which `Backend.logits` takes if it is set.
     """
+
+    fused: Callable[[Tensor], Tensor] | None = None
 
     def __init__(
         self,

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
-
-from resnet_paper.paper import facts
 
 
 @dataclass(frozen=True)
@@ -149,45 +145,6 @@ REPRODUCTIONS = (
         },
     ),
 )
-
-
-class Spread(NamedTuple):
-    """A standard deviation over runs, its degrees of freedom and where it comes from."""
-
-    std: float
-    degrees_of_freedom: int
-    source: str
-
-
-def pooled(stds: Iterable[tuple[float, int]], source: str) -> Spread:
-    """sqrt(Σ (n - 1) std² / Σ (n - 1)) over pairs (std, n); NaN where no n is above 1."""
-    several = [(std, runs - 1) for std, runs in stds if runs > 1]
-    freedom = sum(weight for _, weight in several)
-    variance = sum(weight * std**2 for std, weight in several) / freedom if freedom else math.nan
-    return Spread(math.sqrt(variance), freedom, source)
-
-
-def published_spread() -> Spread:
-    """The spread of the test error (%) over runs of 64,000 iterations, of the paper and of others.
-
-    Pooled over all networks whose standard deviation over runs is published: the paper's
-    ResNet-110 (Table 6), nabla0001's five (45,000 images, split anew in each run) and
-    AmroAbujabal's two. AmroAbujabal's are sample standard deviations, by its results.csv; of the
-    others this is assumed.
-    """
-    stds, sources = [], []
-    for result in facts.TABLE6:
-        if result.network and result.std is not None:
-            stds.append((result.std, facts.RESNET_110_RUNS))
-            sources.append("the paper (Table 6)")
-    for who, _, errors in REPRODUCTIONS:
-        own = [(error.std, error.runs) for error in errors.values() if error.std is not None]
-        stds += own
-        sources += [who] if own else []
-    return pooled(stds, ", ".join(sources))
-
-
-TEST_ERROR_SPREAD = published_spread()
 
 
 class Sourced(Protocol):

@@ -14,10 +14,11 @@ from resnet_paper.results.formats import (
     format_best,
     format_diverged,
     format_number,
-    statistics,
 )
+from resnet_paper.results.statistics import statistics
 from resnet_paper.results.summary import summary
 from resnet_paper.results.tables import Table, sources, without_empty
+from resnet_paper.runs.recipe import COMPARED
 from resnet_paper.runs.run import Result
 
 
@@ -56,9 +57,23 @@ def comparison(results: Iterable[Result], settings: str, note: str = "") -> Tabl
     )
 
 
-def shortcuts(results: Iterable[Result], depth: int, note: str = "") -> Table:
-    """The shortcut options at one depth, in the form of Table 3."""
-    measured, rows, text = summary(results), [], []
+def compared(results: Iterable[Result], settings: str) -> list[Result]:
+    """The results of the networks that some settings compare, in their order, by seed."""
+    networks = COMPARED.get(settings, ())
+    chosen = [result for result in results if result.network in networks]
+    return sorted(chosen, key=lambda each: (networks.index(each.network), each.seed))
+
+
+def shortcuts(results: Iterable[Result], note: str = "") -> list[Table]:
+    """The shortcut options in the form of Table 3, a table for each depth that has B or C."""
+    measured = summary(results)
+    depths = names.shortcut_depths(measured["network"])
+    return [shortcuts_at(depth, measured, note) for depth in depths]
+
+
+def shortcuts_at(depth: int, measured: pd.DataFrame, note: str) -> Table:
+    """The shortcut options at one depth, by a summary of the runs."""
+    rows, text = [], []
     for option, network in names.shortcut_networks(depth).items():
         ours = measured[measured["network"] == network]
         of, count = statistics(ours["test_error"]), ours["parameters"].max()
@@ -72,4 +87,5 @@ def shortcuts(results: Iterable[Result], depth: int, note: str = "") -> Table:
                 "paper: ResNet-34 on ImageNet, top-1 (%)": f"{facts.TABLE3_TOP1[option]:.2f}",
             }
         )
-    return Table(f"shortcuts-{depth}", pd.DataFrame(rows).round(4), pd.DataFrame(text), note)
+    title = f"Shortcut options at {depth} layers"
+    return Table(f"shortcuts-{depth}", pd.DataFrame(rows).round(4), pd.DataFrame(text), note, title)

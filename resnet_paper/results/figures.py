@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 
 from resnet_paper import names
 from resnet_paper.results.curves import PRECISE, TEST, TRAIN, mean_curves
 from resnet_paper.results.panels import (
+    annotate_warmup,
     conditions,
     diverged_entries,
+    draw_errors,
     draw_mean,
     draw_paper,
+    enlarge,
     frame,
     has_paper_length,
+    legend_of_bands,
     legend_of_errors,
-    legend_of_frame,
+    scale,
 )
 from resnet_paper.results.style import (
     DASHED,
@@ -44,6 +49,7 @@ from resnet_paper.runs.recipe import Recipe
 from resnet_paper.runs.run import Result
 
 DEEPEST = ("resnet-110", "resnet-1202")
+DWARFED = 2.5
 
 
 def by_network(results: Iterable[Result]) -> dict[str, list[Result]]:
@@ -61,8 +67,8 @@ def figure6(
     """Figure 6: training and test error of plain nets, ResNets, and ResNet-110 beside 1202.
 
     A line is the mean over the runs, a band reaches from the least to the greatest. test: TEST or
-    PRECISE. with_paper: the paper's curves too, in paler colours, if the recipe has the paper's
-    length. None if there is nothing to draw.
+    PRECISE. with_paper: the paper's curves too, thin and paler, and training errors in a row of
+    panels of their own, if the recipe has the paper's length. None if there is nothing to draw.
     """
     study = [result for result in results if names.study_depth(result.network)]
     groups = by_network(study)
@@ -71,28 +77,45 @@ def figure6(
         return None
     with_paper = with_paper and has_paper_length(recipe)
     tables = {network: mean_curves(group) for network, group in groups.items()}
+    rows = [[test], [TRAIN]] if with_paper else [[TRAIN, test]]
     with style():
-        figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 0.9 + 2.7 * len(rows)), layout="constrained")
         figure.suptitle(conditions(recipe))
-        row = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
-        for axes, (title, networks) in zip(row, panels.items(), strict=True):
-            frame(axes, recipe, [tables[network][[TRAIN, test]] for network in tables])
+        grid = figure.subplots(
+            len(rows), len(panels), squeeze=False, sharey="row", sharex=len(rows) > 1
+        )
+        drawn = [tables[network][[TRAIN, test]] for network in tables]
+        for axes, title in zip(grid[0], panels, strict=True):
             axes.set_title(title)
-            labels = []
-            for network in networks:
-                shade, table, runs = colour(network), tables[network], len(groups[network])
-                labels += draw_paper(axes, network, pale(shade)) if with_paper else []
-                draw_mean(axes, table, TRAIN, recipe, shade, lw=0.8, ls=DASHED)
-                draw_mean(axes, table, test, recipe, shade, lw=1.8)
-                final = table[test]["mean"].iloc[-1]
-                text = f"{names.title(network)}  {final:.2f}" + f", n = {runs}" * (runs > 1)
-                labels.append(Label(text, final, shade))
-            label_right(axes, labels)
-        row[0].set_ylabel("error (%)")
+        for errors, row in zip(rows, grid, strict=True):
+            for axes, networks in zip(row, panels.values(), strict=True):
+                frame(axes, recipe, drawn)
+                labels = []
+                for network in networks:
+                    if with_paper:
+                        labels += draw_paper(axes, network, pale(colour(network)), errors[0])
+                    draw_errors(axes, tables[network], errors, recipe, colour(network))
+                    labels.append(end_of(network, tables[network], errors[-1], groups[network]))
+                label_right(axes, labels)
+                annotate_warmup(axes, [tables[each] for each in networks], recipe)
+                if not with_paper:
+                    enlarge(axes, {each: tables[each] for each in networks}, errors, recipe)
+            row[0].set_ylabel("error (%)")
+        for row, name in zip(grid if with_paper else [], ("test", "training"), strict=False):
+            row[0].set_ylabel(f"{name} error (%)")
+        for axes in grid[:-1].flat:
+            axes.set_xlabel("")  # only the last row has one
         several = any(len(group) > 1 for group in groups.values())
         entries = legend_of_errors(recipe, test, several, with_paper)
         legend_below(figure, entries + diverged_entries(study))
     return figure
+
+
+def end_of(network: str, table: pd.DataFrame, error: str, runs: Sequence[Result]) -> Label:
+    """The label at the end of a mean curve: the network, its error and the number of runs."""
+    final = table[error]["mean"].iloc[-1]
+    count = f", n = {len(runs)}" * (len(runs) > 1)
+    return Label(f"{names.title(network)}  {final:.2f}{count}", final, colour(network))
 
 
 def panels_of_figure6(networks: Iterable[str]) -> dict[str, list[str]]:
@@ -121,7 +144,10 @@ def precise_bn(results: Iterable[Result], network: str, recipe: Recipe) -> Figur
     if not drawn:
         return None
     table = mean_curves(drawn)
-    looks = {"moving averages": (TEST, PALETTE[0]), "precise BN": (PRECISE, PALETTE[3])}
+    looks: dict[str, tuple[str, Colour, Any]] = {
+        "moving averages": (TEST, PALETTE[0], "-"),
+        "precise BN": (PRECISE, PALETTE[3], (0, (2.5, 1))),
+    }
     with style():
         figure = Figure(figsize=(WIDTH, 3.3), layout="constrained")
         figure.suptitle(conditions(recipe))
@@ -129,17 +155,25 @@ def precise_bn(results: Iterable[Result], network: str, recipe: Recipe) -> Figur
         # they differ before the first drop, so of this part only the steep beginning may be cut off
         frame(axes, recipe, [table[[TEST, PRECISE]]], since=recipe.iterations // 10)
         axes.set(title=f"{names.title(network)}: test error", ylabel="error (%)")
+        for milestone in recipe.milestones[:1]:
+            axes.annotate(
+                "learning rate ÷ 10",
+                xy=(milestone / scale(recipe), axes.get_ylim()[1]),
+                xytext=(4, -4),
+                textcoords="offset points",
+                va="top",
+                fontsize=8,
+                color="0.4",
+            )
         labels = []
         if has_paper_length(recipe):
-            # from the tick at 5, as test errors are not below it
-            axes.set_ylim(bottom=min(5.0, table[[TEST, PRECISE]].to_numpy().min()))
-            labels += draw_paper(axes, network, pale("black"), training=False)
-        for name, (error, shade) in looks.items():
-            draw_mean(axes, table, error, recipe, shade, lw=1.4)
+            labels += draw_paper(axes, network, pale("black"))
+        for name, (error, shade, dashes) in looks.items():
+            draw_mean(axes, table, error, recipe, shade, lw=1.6, ls=dashes)
             final = table[error]["mean"].iloc[-1]
             labels.append(Label(f"{name} {final:.2f}", final, shade))
         label_right(axes, labels)
-        entries = legend_of_frame(recipe, len(drawn) > 1) + diverged_entries(own)
+        entries = legend_of_bands(len(drawn) > 1) + diverged_entries(own)
         if entries:
             legend_below(figure, entries)
     return figure
@@ -148,9 +182,10 @@ def precise_bn(results: Iterable[Result], network: str, recipe: Recipe) -> Figur
 def figure7(
     results: Iterable[Result], recipe: Recipe, own: Mapping[str, pd.DataFrame] | None = None
 ) -> Figure | None:
-    """Figure 7: stds of layer responses in the layers' order (left) and ranked (right).
+    """Figure 7: stds of layer responses in the layers' order (left), ranked, and their means.
 
-    Depth by colour; plain nets dashed. own: responses of the user's own weights, by their label.
+    Depth by colour; plain nets dashed. The y axis is logarithmic where one net's responses are more
+    than DWARFED times the median net's. own: responses of the user's own weights, by their label.
     None if there are no responses.
     """
     study = [result for result in results if names.study_depth(result.network)]
@@ -162,7 +197,9 @@ def figure7(
     with style():
         figure = Figure(figsize=(WIDTH, 3.8), layout="constrained")
         figure.suptitle(conditions(recipe))
-        original, ranked = figure.subplots(1, 2, sharey=True)
+        original, ranked, means = figure.subplots(1, 3, width_ratios=(3, 3, 1.6))
+        ranked.sharey(original)
+        ranked.tick_params(labelleft=False)
         for name, stds, shade, dashes in lines:
             label = f"{name}: mean {stds.mean():.3f}"
             for axes, ordered in ((original, stds), (ranked, stds.sort_values(ascending=False))):
@@ -171,13 +208,42 @@ def figure7(
                 axes.plot(
                     layers, ordered, color=shade, ls=dashes, label=label, zorder=shallow_in_front
                 )
-        original.set(xlabel="layer index (original)", ylabel="standard deviation of responses")
-        ranked.set(xlabel="layer index (sorted by magnitude)")
+        original.set(title="in order", ylabel="standard deviation of responses")
+        ranked.set(title="sorted")
         for axes in (original, ranked):
-            axes.set(xlim=(0, 1 + max(len(line.stds) for line in lines)), ylim=(0, None))
+            axes.set(xlim=(0, 1 + max(len(line.stds) for line in lines)), xlabel="layer")
             axes.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
+        fit_responses(original, lines)
+        draw_means(means, lines)
         legend_below(figure, [*original.get_lines(), *diverged_entries(study)])
     return figure
+
+
+def fit_responses(axes: Axes, lines: Iterable[ResponseLine]) -> None:
+    """The y axis of responses: from 0, or logarithmic where one net's dwarf the others'."""
+    greatest = pd.Series([line.stds.max() for line in lines])
+    if greatest.max() <= DWARFED * greatest.median():
+        axes.set_ylim(0, None)
+        return
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(ScalarFormatter())
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def draw_means(axes: Axes, lines: Iterable[ResponseLine]) -> None:
+    """The mean over the layers by depth: plain nets joined by a dashed line, ResNets by a solid."""
+    joined: dict[Any, list[tuple[int, float]]] = {}
+    for _, stds, shade, dashes in lines:
+        point = (len(stds) + 1, stds.mean())
+        joined.setdefault(dashes, []).append(point)
+        axes.plot(*point, "o", color=shade, ms=5)
+    for dashes, points in joined.items():
+        axes.plot(*zip(*sorted(points), strict=True), color="0.6", ls=dashes, lw=0.8, zorder=1)
+    greatest = max(mean for points in joined.values() for _, mean in points)
+    axes.set(title="mean", xlabel="depth", ylim=(0, 1.1 * greatest))
+    axes.set_xticks(sorted({depth for points in joined.values() for depth, _ in points}))
+    axes.margins(x=0.2)
 
 
 class ResponseLine(NamedTuple):

@@ -1,31 +1,10 @@
-"""Statistics over runs, and numbers as the tables show them."""
+"""Numbers as the tables show them."""
 
 from __future__ import annotations
 
-import math
-
 import pandas as pd
-from scipy.special import stdtrit
 
 DASH = "–"
-
-
-def statistics(values: pd.Series) -> dict[str, float]:
-    """Best (least), mean, sample std, n and 95% interval of the mean, of the values present.
-
-    The interval is mean ± t(0.975, n - 1) std / sqrt(n), Student's t; NaN for a single number.
-    """
-    values = values.dropna().astype(float)
-    n, mean, std = len(values), values.mean(), values.std()
-    reach = stdtrit(n - 1, 0.975) * std / math.sqrt(n) if n > 1 else math.nan
-    return {
-        "best": values.min(),
-        "mean": mean,
-        "std": std,
-        "runs": n,
-        "low": mean - reach,
-        "high": mean + reach,
-    }
 
 
 def format_number(value: float | None, form: str) -> str:

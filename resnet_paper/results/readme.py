@@ -19,8 +19,8 @@ from resnet_paper.results.formats import (
     format_diverged,
     format_mean,
     format_number,
-    statistics,
 )
+from resnet_paper.results.statistics import statistics
 from resnet_paper.results.summary import summary
 from resnet_paper.results.tables import Table
 from resnet_paper.runs.run import Result, finished_runs

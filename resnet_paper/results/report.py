@@ -17,17 +17,18 @@ from matplotlib.figure import Figure
 from plotly.offline import get_plotlyjs
 
 from resnet_paper import names
-from resnet_paper.results import comparisons, figures, interactive, tables
+from resnet_paper.results import interactive
+from resnet_paper.results.artefacts import Artefact, Recorded, artefacts_of
 from resnet_paper.results.formats import format_number
 from resnet_paper.results.panels import conditions
 from resnet_paper.results.style import style
 from resnet_paper.results.tables import Table
-from resnet_paper.results.verdicts import claims_table
 from resnet_paper.runs.datasets import DATA_SETS
-from resnet_paper.runs.recipe import COMPARED, PAPER, SETTINGS, Recipe
+from resnet_paper.runs.recipe import COMPARED, SETTINGS
 from resnet_paper.runs.record import Record, Resumption
 from resnet_paper.runs.run import Result
 
+INTERACTIVE = {"figure6": interactive.figure6}  # figures that the page shows as panels of plotly
 LINK = re.compile(r"\[([^\]]+)\]\((https://[^\s)]+)\)")
 
 
@@ -72,41 +73,28 @@ def page(results: Sequence[Result], settings: str, note: str = "") -> str:
 
 def sections(results: Sequence[Result], settings: str, note: str) -> Iterator[Section]:
     """The page's sections, for which there is something recorded."""
-    recipe = SETTINGS[settings]
-    if settings in COMPARED:
-        table = comparisons.comparison(results, settings, note)
-        alt = "Loss and accuracy of each run by epoch, in training and on the test images."
-        yield Section(
-            "Comparison", table, picture=svg(figures.comparison(results, recipe)), alt=alt
-        )
-    else:
-        yield from sections_of_paper(results, recipe, note)
+    recorded = Recorded(results, settings, note)
+    for artefact in artefacts_of(settings).values():
+        yield from sections_of(artefact, recorded)
     yield Section("Runs", runs_table(results))
 
 
-def sections_of_paper(results: Sequence[Result], recipe: Recipe, note: str) -> Iterator[Section]:
-    """The sections about section 4.2 of the paper."""
-    panels = interactive.figure6(results, recipe)
-    if panels:
-        drawn = {title: Markup(panel.to_json()) for title, panel in panels.items()}
-        yield Section("Figure 6: training and test error", panels=drawn)
-    yield Section("Table 6: test error", tables.table6(results, recipe, note))
-    yield Section("Plain nets", tables.plain(results, recipe, note))
-    yield Section("Training errors", tables.training(results, note))
-    yield Section("Claims of section 4.2", claims_table(results, recipe, note))
-    yield Section(
-        "Figure 7: layer responses",
-        tables.responses(results, note),
-        picture=svg(figures.figure7(results, recipe)),
-        alt="Standard deviations of layer responses, by layer and sorted by magnitude; their "
-        "means are in the table.",
-    )
-    if recipe == PAPER:
-        yield Section("Distances to the paper's curves", tables.distances(results, note))
-    yield Section("Public reproductions", tables.reproductions(results, recipe, note))
-    for depth in names.shortcut_depths(result.network for result in results):
-        table = comparisons.shortcuts(results, depth, note)
-        yield Section(f"Shortcut options at {depth} layers", table)
+def sections_of(artefact: Artefact, recorded: Recorded) -> Iterable[Section]:
+    """An artefact's figures and tables; a figure and a table of one title share a section."""
+    found: dict[str, Section] = {}
+    for name, make, title, alt in artefact.figures:
+        if name in INTERACTIVE:
+            panels = INTERACTIVE[name](recorded.results, recorded.recipe)
+            drawn = {panel: Markup(figure.to_json()) for panel, figure in panels.items()}
+            if drawn:
+                found[title] = Section(title, panels=drawn)
+        elif alt and (picture := svg(make(recorded))):
+            found[title] = Section(title, picture=picture, alt=alt)
+    for entry in artefact.tables:
+        for table in entry.make(recorded):
+            title = table.title or artefact.title
+            found[title] = found.get(title, Section(title))._replace(table=table)
+    return found.values()
 
 
 def runs_table(results: Iterable[Result]) -> Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -18,8 +18,8 @@ from resnet_paper.results.formats import (
     format_diverged,
     format_mean,
     format_number,
-    statistics,
 )
+from resnet_paper.results.statistics import INTERVAL_RUNS, statistics
 from resnet_paper.results.summary import summary
 from resnet_paper.runs.files import write, write_csv
 from resnet_paper.runs.recipe import PAPER, Recipe
@@ -30,13 +30,15 @@ from resnet_paper.runs.run import Result
 class Table:
     """A table: its numbers, the text that shows them, and a note below, in Markdown.
 
-    name: the stem of its files.
+    name: the stem of its files. title: that of its section in the report, by default the
+    artefact's.
     """
 
     name: str
     numbers: pd.DataFrame
     text: pd.DataFrame
     note: str = ""
+    title: str = ""
 
     def markdown(self) -> str:
         """The text and the note."""
@@ -93,7 +95,7 @@ def comparison_text(numbers: pd.DataFrame, paper: str = "paper, error (%)") -> p
                 "params": row["parameters"] or DASH,
                 paper: format_best(row["error"], row["mean"], row["std"]),
                 "ours, error (%)": ours + format_diverged(row["ours_diverged"]),
-                "95% interval of the mean": interval if row["ours_runs"] > 1 else DASH,
+                "95% interval of the mean": interval if row["ours_runs"] >= INTERVAL_RUNS else DASH,
                 "ours, validation (%)": format_mean(row["validation_mean"], row["validation_std"]),
                 "difference": format_number(row["difference"], "{:+.2f}"),
             }
@@ -111,13 +113,14 @@ def without_difference(table: Table, recipe: Recipe) -> Table:
     if recipe == PAPER:
         return table
     numbers, text = (frame.drop(columns="difference") for frame in (table.numbers, table.text))
-    return Table(table.name, numbers, text, table.note)
+    return replace(table, numbers=numbers, text=text)
 
 
 def table6(results: Iterable[Result], recipe: Recipe, note: str = "") -> Table:
     """Table 6, the paper's errors and ours."""
     numbers = compare_with_paper(facts.TABLE6, results)
-    return without_difference(Table("table6", numbers, comparison_text(numbers), note), recipe)
+    table = Table("table6", numbers, comparison_text(numbers), note, "Table 6: test error")
+    return without_difference(table, recipe)
 
 
 def plain(results: Iterable[Result], recipe: Recipe, note: str = "") -> Table:
@@ -125,7 +128,7 @@ def plain(results: Iterable[Result], recipe: Recipe, note: str = "") -> Table:
     numbers = compare_with_paper(facts.plain_results(), results)
     text = comparison_text(numbers, paper := "paper, read off Figure 6 (%)")
     text.loc[text["layers"] == "110", paper] = f"above {facts.PLAIN_110_ABOVE:.0f}"
-    return without_difference(Table("plain", numbers, text, note), recipe)
+    return without_difference(Table("plain", numbers, text, note, "Plain nets"), recipe)
 
 
 def training(results: Iterable[Result], note: str = "") -> Table:
@@ -153,7 +156,8 @@ def training(results: Iterable[Result], note: str = "") -> Table:
         "Training error: of all training images, not augmented, by precise BN. Test error: by BN's "
         "moving averages."
     )
-    return Table("training", numbers, pd.DataFrame(text), f"{meaning} {note}".strip())
+    note = f"{meaning} {note}".strip()
+    return Table("training", numbers, pd.DataFrame(text), note, "Training errors")
 
 
 def figure6_networks(recorded: Iterable[str]) -> list[str]:
@@ -194,6 +198,7 @@ def reproductions(results: Iterable[Result], recipe: Recipe, note: str = "") -> 
         table.rename_axis("who").reset_index(),
         text.rename_axis("error (%)").reset_index(),
         f"{protocols}\n{note}".strip(),
+        "Public reproductions",
     )
 
 
@@ -236,7 +241,8 @@ def distances(results: Iterable[Result], note: str = "") -> Table:
         f"iteration {curves.FIRST_DROP:,}; * over fewer than {FEW} points that can be read."
     )
     text = pd.DataFrame(rows, columns=columns)
-    return Table("figure6", numbers, text, f"{meaning} {note}".strip())
+    note = f"{meaning} {note}".strip()
+    return Table("figure6", numbers, text, note, "Distances to the paper's curves")
 
 
 def format_distance(mean: float, points: int) -> str:

@@ -9,11 +9,10 @@ from enum import Enum
 from itertools import chain
 
 import pandas as pd
-from scipy.special import stdtrit
 
 from resnet_paper import names
 from resnet_paper.paper.claims import CLAIMS, Claim, LessThan
-from resnet_paper.paper.reproductions import TEST_ERROR_SPREAD, Spread, pooled
+from resnet_paper.results.statistics import TEST_ERROR_SPREAD, Spread, pooled, student_t
 from resnet_paper.results.summary import summary
 from resnet_paper.results.tables import Table
 from resnet_paper.runs.recipe import PAPER, Recipe
@@ -122,6 +121,12 @@ def claims_table(results: Iterable[Result], recipe: Recipe, note: str = "") -> T
         pd.DataFrame([cells(*pair) for pair in zip(CLAIMS, compared, strict=True)]),
         f"{basis}\n\n{note}".strip(),
     )
+
+
+def in_lines(table: Table) -> str:
+    """The verdict on each claim, a line each."""
+    pairs = zip(table.text["verdict"], table.text["claim"], strict=True)
+    return "\n".join(f"{verdict}: {claim}" for verdict, claim in pairs)
 
 
 def cells(claim: Claim, compared: list[Comparison]) -> dict[str, str]:
@@ -240,11 +245,7 @@ def noise_of(of: Spread | None, left_runs: int | None, right_runs: int | None) -
     """
     if of is None or not left_runs or not right_runs:
         return math.nan
-    return student_t(of) * of.std * math.sqrt(1 / left_runs + 1 / right_runs)
-
-
-def student_t(of: Spread) -> float:
-    return float(stdtrit(of.degrees_of_freedom, 0.975))
+    return student_t(of.degrees_of_freedom) * of.std * math.sqrt(1 / left_runs + 1 / right_runs)
 
 
 def own_spread(quantity: str, measured: pd.DataFrame) -> Spread:
@@ -292,7 +293,7 @@ def basis_of(own: dict[str, Spread], spreads: dict[str, Spread | None], recipe: 
         else:
             source = of.source if of is own[quantity] else f"{borrowed(of, recipe)}; {here}"
             s = f"s = {of.std:.{decimals(of.std)}f} ({of.degrees_of_freedom} degrees of freedom)"
-            lines.append(f"- {quantity}: {s}, t = {student_t(of):.2f}, {source}")
+            lines.append(f"- {quantity}: {s}, t = {student_t(of.degrees_of_freedom):.2f}, {source}")
     return "\n".join(lines)
 
 

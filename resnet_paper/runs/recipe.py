@@ -3,16 +3,37 @@
 from __future__ import annotations
 
 import math
+import operator
 
 import msgspec
 from msgspec.structs import replace
 
+from resnet_paper.runs.datasets import DATA_SETS
+
+Channels = tuple[float, float, float]
+PER_PIXEL_MEAN = "per-pixel mean"
+# By the name of another normalisation: means and standard deviations of pixels in [0, 1].
+CHANNELS: dict[str, tuple[Channels, Channels]] = {
+    "channels": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),  # of CIFAR-10
+    "imagenet channels": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+}
+
 # Files keep the names that these fields had when the first runs were published.
 FILE_NAMES = {"validation_images": "held_out", "unaugmented_images": "clean_images"}
+# The least that a number of images, iterations, ... can be.
+LEAST = {
+    **dict.fromkeys(("image_size", "classes", "train_images", "test_images", "batch_size"), 1),
+    **dict.fromkeys(("iterations", "measure_every", "measure_every_in_warmup"), 1),
+    **dict.fromkeys(("unaugmented_images", "statistics_batches"), 1),
+    **dict.fromkeys(("validation_images", "padding", "warmup_depth"), 0),
+}
 
 
 class Recipe(msgspec.Struct, frozen=True, rename=FILE_NAMES):
-    """How a network is trained. The defaults are the paper's; what it leaves open is marked so."""
+    """How a network is trained. The defaults are the paper's; what it leaves open is marked so.
+
+    Raises ValueError if no training can follow it, as with more images than the data set has.
+    """
 
     dataset: str = "cifar10"  # "imagenette", or "synthetic": images made by the program
     image_size: int = 32  # pixels, a side
@@ -30,7 +51,7 @@ class Recipe(msgspec.Struct, frozen=True, rename=FILE_NAMES):
     padding: int = 4  # zeros around an image before the random crop
     # what is subtracted of pixels in [0, 1], and what they are divided by: "per-pixel mean" is the
     # mean image of the training images and 1, others are those of CHANNELS
-    normalisation: str = "per-pixel mean"
+    normalisation: str = PER_PIXEL_MEAN
 
     warmup_depth: int = 110  # networks at least this deep warm up ...
     warmup_learning_rate: float = 0.01  # ... at this rate ...
@@ -41,10 +62,50 @@ class Recipe(msgspec.Struct, frozen=True, rename=FILE_NAMES):
     unaugmented_images: int = 10_000  # training images tested without augmentation (open)
     statistics_batches: int = 64  # augmented batches that BN statistics are recomputed over (open)
 
+    def __post_init__(self) -> None:
+        for field, least in LEAST.items():
+            value = getattr(self, field)
+            if not isinstance(value, int) or value < least:
+                raise ValueError(f"{field} is {value}, not a whole number of at least {least}")
+        for field in ("learning_rate", "warmup_learning_rate"):
+            if not 0 < getattr(self, field) < math.inf:
+                raise ValueError(f"{field} is {getattr(self, field)}, not above 0 and finite")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"momentum is {self.momentum}, not from 0 to below 1")
+        for field in ("weight_decay", "warmup_error"):
+            if not 0 <= getattr(self, field) < math.inf:
+                raise ValueError(f"{field} is {getattr(self, field)}, not at least 0 and finite")
+        if not all(map(operator.lt, (0, *self.milestones), self.milestones)):
+            raise ValueError(f"milestones are {self.milestones}, which do not rise from above 0")
+        if self.unaugmented_images > self.train_images:
+            raise ValueError(
+                f"unaugmented_images is {self.unaugmented_images:,}, more than the "
+                f"{self.train_images:,} training images that they are of"
+            )
+        if self.normalisation not in (PER_PIXEL_MEAN, *CHANNELS):
+            raise ValueError(
+                f"normalisation is {self.normalisation!r}, not one of "
+                f"{', '.join((PER_PIXEL_MEAN, *CHANNELS))}"
+            )
+        require_images(self)
+
     def next_measurement(self, iteration: int, warming_up: bool) -> int:
         """The first iteration after this one at which the network is measured."""
         every = self.measure_every_in_warmup if warming_up else self.measure_every
         return min((iteration // every + 1) * every, self.iterations)
+
+
+def require_images(recipe: Recipe) -> None:
+    """ValueError unless a recipe's data set is known and has as many images."""
+    data_set = DATA_SETS.get(recipe.dataset)
+    if data_set is None:
+        raise ValueError(f"dataset is {recipe.dataset!r}, not one of {', '.join(DATA_SETS)}")
+    for kind, needed, count in (
+        ("training and validation", recipe.train_images + recipe.validation_images, data_set.train),
+        ("test", recipe.test_images, data_set.test),
+    ):
+        if count is not None and needed > count:
+            raise ValueError(f"{data_set.title} has {count:,} {kind} images, not {needed:,}")
 
 
 def learning_rate(recipe: Recipe, iteration: int, warming_up: bool = False) -> float:
@@ -69,13 +130,6 @@ def iterations(
     """
     return math.ceil(epochs * images / batch_size)
 
-
-Channels = tuple[float, float, float]
-# By the name of a normalisation: means and standard deviations of pixels in [0, 1].
-CHANNELS: dict[str, tuple[Channels, Channels]] = {
-    "channels": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),  # of CIFAR-10
-    "imagenet channels": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-}
 
 TINY = replace(
     PAPER,

@@ -49,7 +49,9 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     compiled: bool
     threads: int
     device_name: str
+    kernels: str = "pytorch"  # in training: those of PyTorch, or "fused"
     torch: str
+    triton: str | None = None  # of fused kernels on a GPU
     numpy: str | None = None  # None, as the fields below, in records older than the field
     pillow: str | None = None  # decodes Imagenette's images
     concurrent: int | None = None  # how many runs shared the device

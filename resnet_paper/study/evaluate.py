@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -16,19 +18,40 @@ from resnet_paper.training.images import Images, Normalisation
 
 
 @torch.no_grad()
+def classify(network: nn.Module, images: Images, normalise: Callable[[Tensor], Tensor]) -> Tensor:
+    """Logits (N, classes), in test mode; normalise: bytes (N, 3, H, W) -> floats."""
+    network.eval()
+    batches = images.pixels.split(images.evaluation_batch)
+    return torch.cat([network(normalise(pixels)) for pixels in batches])
+
+
+def loss_and_error(logits: Tensor, labels: Tensor) -> tuple[float, float]:
+    """Mean loss (nats) and error (%).
+
+    Raises UserError if the loss is NaN or infinite: the error would be that of the first class.
+    """
+    loss = F.cross_entropy(logits, labels, reduction="sum").item() / len(labels)
+    if not math.isfinite(loss):
+        raise UserError(
+            f"the loss is {loss}: the network's weights or the normalised images are not finite, "
+            "or far too large"
+        )
+    wrong = int((logits.argmax(1) != labels).sum())
+    return loss, round(100 * wrong / len(labels), 4)
+
+
+def confusion_counts(logits: Tensor, labels: Tensor) -> np.ndarray:
+    """How many images of each class (row) were taken for each class (column)."""
+    classes = logits.shape[1]
+    pairs = labels * classes + logits.argmax(1)
+    return torch.bincount(pairs, minlength=classes**2).reshape(classes, classes).numpy()
+
+
 def evaluate(
     network: nn.Module, images: Images, normalise: Callable[[Tensor], Tensor]
 ) -> tuple[float, float]:
-    """Mean loss (nats) and error (%), in test mode; normalise: bytes (N, 3, H, W) -> floats."""
-    network.eval()
-    loss, wrong = 0.0, 0
-    count = images.evaluation_batch
-    for start in range(0, len(images), count):
-        batch = images[start : start + count]
-        logits = network(normalise(batch.pixels))
-        loss += F.cross_entropy(logits, batch.labels, reduction="sum").item()
-        wrong += int((logits.argmax(1) != batch.labels).sum())
-    return loss / len(images), round(100 * wrong / len(images), 4)
+    """`loss_and_error` of a network, in test mode; normalise: bytes (N, 3, H, W) -> floats."""
+    return loss_and_error(classify(network, images, normalise), images.labels)
 
 
 def normalisation(text: str) -> Callable[[Images], Normalisation]:
@@ -40,19 +63,24 @@ def normalisation(text: str) -> Callable[[Images], Normalisation]:
     if text in names:
         return lambda train: Normalisation.of(train, text)
     try:
-        means, stds = (tuple(map(float, part.split(","))) for part in text.split("/"))
-        by_numbers = Normalisation.of_channels(channels(means), channels(stds))
-        return lambda _: by_numbers
+        means, stds = (channels(part) for part in text.split("/"))
     except ValueError:
         raise UserError(
             f"{text!r} is no normalisation: use {', '.join(map(repr, names))}, or numbers of "
             "pixels in [0, 1] as in 0.49,0.48,0.45/0.25,0.24,0.26"
         ) from None
+    if not all(0 <= mean <= 1 for mean in means) or not all(0 < std <= 1 for std in stds):
+        raise UserError(
+            f"{text!r} cannot be the normalisation of pixels in [0, 1]: their means lie in [0, 1], "
+            "their standard deviations above 0 and up to 1 (divide those of bytes by 255)"
+        )
+    by_numbers = Normalisation.of_channels(means, stds)
+    return lambda _: by_numbers
 
 
-def channels(numbers: tuple[float, ...]) -> Channels:
-    """Three numbers; ValueError if they are not three."""
-    red, green, blue = numbers
+def channels(text: str) -> Channels:
+    """Three numbers with commas between them; ValueError for anything else."""
+    red, green, blue = map(float, text.split(","))
     return red, green, blue
 
 

@@ -24,7 +24,7 @@ PRECISIONS = ("auto", "bfloat16", "tf32", "float32")
 MAKE_VARIABLES = {
     *("SETTINGS", "RUNS", "DATA_DIR", "DEVICE", "PRECISION", "ENGINE", "TRACK", "YES", "SEEDS"),
     *("CONCURRENT", "DEPTHS", "PLAIN_DEPTHS", "NETWORK", "SEED", "DEPTH", "WEIGHTS"),
-    "NORMALISATION",
+    *("NORMALISATION", "AGAINST"),
 }
 ALIASES = {"gpu": "cuda", "bf16": "bfloat16", "fp32": "float32"}
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from resnet_paper import names
 from resnet_paper.errors import UserError
-from resnet_paper.networks.build import load_weights
+from resnet_paper.networks.weights import load_weights
 from resnet_paper.runs.files import write
 from resnet_paper.runs.record import Published, as_json
 from resnet_paper.runs.run import Result, Run, begun_runs
@@ -77,11 +77,14 @@ def compact(network: nn.Module, test: Images, normalise: Normalisation) -> tuple
     whole = {name: value.clone() for name, value in network.state_dict().items()}
     halved = {name: value.detach().half() for name, value in network.named_parameters()}
     errors = {}
-    for precision, state in (("float32", whole), ("float16", {**whole, **halved})):
+    states = {"float32": whole}
+    if all(value.isfinite().all() for value in halved.values()):
+        states["float16"] = {**whole, **halved}
+    for precision, state in states.items():
         network.load_state_dict(state)
         errors[precision] = evaluate(network, test, normalise)[1]
-    cost = round(abs(errors["float16"] - errors["float32"]), 4)
+    cost = round(abs(errors.get("float16", 100.0) - errors["float32"]), 4)
     precision = "float16" if cost <= FLOAT16_MAY_COST else "float32"
     buffer = io.BytesIO()
-    torch.save({**whole, **halved} if precision == "float16" else whole, buffer)
+    torch.save(states[precision], buffer)
     return buffer.getvalue(), Published(weights=precision, test_error=errors[precision])

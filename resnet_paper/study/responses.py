@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import click
@@ -13,8 +14,8 @@ from tqdm import tqdm
 
 from resnet_paper.errors import UserError
 from resnet_paper.names import require_image_size
-from resnet_paper.networks.build import load_weights
 from resnet_paper.networks.hooks import hooked, response_layers
+from resnet_paper.networks.weights import load_weights
 from resnet_paper.paper import facts
 from resnet_paper.study.study import Study
 from resnet_paper.training import data
@@ -26,12 +27,15 @@ def response_stds(network: nn.Module, images: Images, normalise: Normalisation) 
     """A row (layer, name, std) for each 3x3 layer, counted from 1: the paper's Figure 7.
 
     A response is a layer's output after BN and before ReLU or addition, in test mode; its standard
-    std is pooled over images, positions and channels, in float64.
+    std is pooled over images, positions and channels, in float64. UserError if one is not finite.
     """
     network.eval()
     with hooked(network) as stds:
         for pixels in images.pixels.split(images.evaluation_batch):
             network(normalise(pixels))
+    for name, std in stds.items():
+        if not math.isfinite(std.std):
+            raise UserError(f"the responses of {name} are not finite: the weights are too large")
     return pd.DataFrame(
         {
             "layer": range(1, len(stds) + 1),
@@ -55,7 +59,7 @@ def record_missing(study: Study) -> None:
     """Compute responses.csv of the finished runs of Figure 7's networks that lack it."""
     todo = []
     for result in study.results(facts.FIGURE7_NETWORKS):
-        if result.responses is None:
+        if result.responses is None and not result.diverged:
             if result.run.weights_file.exists():
                 todo.append(result)
             else:

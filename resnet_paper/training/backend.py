@@ -1,4 +1,4 @@
-"""How a run is computed: device, precision, compilation, threads."""
+"""How a run is computed: device, precision, kernels, compilation, threads."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
 from typing import TypedDict
 
 import click
@@ -19,12 +20,17 @@ import torch
 from torch import Tensor, nn
 
 from resnet_paper.errors import UserError
-from resnet_paper.networks.resnets import Block, Bottleneck, ImageNetStem, Stem
+from resnet_paper.networks.resnets import Block, Bottleneck, ImageNetStem, Network, Stem
 from resnet_paper.runs.provenance import processor
+from resnet_paper.runs.recipe import Recipe
 from resnet_paper.runs.record import Environment
+from resnet_paper.training.fused import support
 
 CAPTURE_WARMUPS = 3  # executions before a CUDA graph is captured
 WORTH_COMPILING = 2_000  # iterations; below, compiling takes longer than it saves
+WORTH_COMPILING_WHOLE = 20_000  # iterations; likewise, of a whole network instead of its blocks
+# KERNELS=auto means PyTorch's own on a GPU until tests/training/test_fused_cuda.py passes on one.
+FUSED_IS_TESTED_ON_CUDA = False
 MOST_CONCURRENT = 8  # more runs at once do not make a GPU faster
 # Nine nets in train and test mode compile some 40 variants of a block; the default is 8, after
 # which dynamo would silently run eagerly.
@@ -39,21 +45,26 @@ class Method(TypedDict):
     device: str
     precision: str
     compiled: bool
+    kernels: str
 
 
 @dataclass(frozen=True)
 class Backend:
-    """Device, precision, compilation and threads: they decide a result's bits, as the seed does.
+    """Device, precision, kernels, compilation and threads: they decide a result's bits.
 
     float32 is plain PyTorch. bfloat16 is the fast path: convolutions in bfloat16 by autocast,
     channels last, on a CPU compiled blocks; weights, momentum and BN statistics stay float32.
     tf32, on CUDA only, is float32 but for products, whose factors are rounded to 10 bits.
+
+    kernels: "pytorch", or in training "fused": on CUDA those of `fused`, for networks and batches
+    that they fit; on a CPU BN, shortcut and ReLU as one function, in networks that are compiled.
     """
 
     device: str
     precision: str
     compiled: bool
     threads: int
+    kernels: str = "pytorch"
 
     def activate(self) -> None:
         """Set the process-wide state that this backend computes with."""
@@ -68,17 +79,33 @@ class Backend:
     def fast(self) -> bool:
         return self.precision == "bfloat16"
 
-    def prepare(self, network: nn.Module) -> nn.Module:
-        """The network, moved to the device and laid out, its blocks compiled if so chosen."""
+    def prepare(self, network: nn.Module, recipe: Recipe) -> nn.Module:
+        """The network, moved to the device and laid out for a recipe, compiled if so chosen."""
         network = network.to(self.device)
         if self.fast:
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.compiled:
-            compile_blocks(network)
+            whole = self.kernels == "fused" and recipe.iterations >= WORTH_COMPILING_WHOLE
+            compile_network(network, self.kernels == "fused", whole)
+        elif self.device == "cuda" and self.fuses(network, recipe):
+            from resnet_paper.training.fused.network import FusedNetwork
+
+            assert isinstance(network, Network)
+            network.fused = FusedNetwork(network, recipe.batch_size)
         return network
+
+    def fuses(self, network: nn.Module, recipe: Recipe) -> bool:
+        """True if a network is trained by fused kernels."""
+        if self.kernels == "pytorch":
+            return False
+        if self.device == "cpu":
+            return self.compiled and bool(fusible(network))
+        return support.fits(network, recipe.batch_size, recipe.image_size)
 
     def logits(self, network: nn.Module, images: Tensor) -> Tensor:
         """The network's logits, (N, classes) in float32, of normalised images (N, 3, H, W)."""
+        if network.training and isinstance(network, Network) and network.fused:
+            return network.fused(images)
         if self.fast:
             images = images.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device, torch.bfloat16, enabled=self.fast, cache_enabled=False):
@@ -112,18 +139,25 @@ class Backend:
         free, _ = torch.cuda.mem_get_info()
         return max(1, min(MOST_CONCURRENT, free // max(memory, 1)))
 
-    def method(self, network: nn.Module) -> Method:
-        """How a network is computed."""
-        compiled = self.compiled and bool(compilable(network))
-        return {"device": self.device, "precision": self.precision, "compiled": compiled}
+    def method(self, network: nn.Module, recipe: Recipe) -> Method:
+        """How a network is trained by a recipe."""
+        return {
+            "device": self.device,
+            "precision": self.precision,
+            "compiled": self.compiled and bool(compilable(network)),
+            "kernels": "fused" if self.fuses(network, recipe) else "pytorch",
+        }
 
-    def environment(self, network: nn.Module, concurrent: int) -> Environment:
-        """How a network is computed here, for run.json."""
+    def environment(self, network: nn.Module, recipe: Recipe, concurrent: int) -> Environment:
+        """How a network is trained by a recipe here, for run.json."""
+        method = self.method(network, recipe)
+        by_triton = method["kernels"] == "fused" and self.device == "cuda"
         return Environment(
-            **self.method(network),
+            **method,
             threads=self.threads,
             device_name=torch.cuda.get_device_name() if self.device == "cuda" else processor(),
             torch=str(torch.__version__),
+            triton=version("triton") if by_triton else None,
             numpy=np.__version__,
             pillow=PIL.__version__,
             concurrent=concurrent,
@@ -132,10 +166,14 @@ class Backend:
     def __str__(self) -> str:
         threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
         where = f"cpu with {threads}" if self.device == "cpu" else self.device
-        return f"{where} in {self.precision}{', compiled' if self.compiled else ''}"
+        compiled = ", compiled" if self.compiled else ""
+        kernels = ", fused kernels" if self.kernels == "fused" else ""
+        return f"{where} in {self.precision}{compiled}{kernels}"
 
 
-def choose(device: str = "auto", precision: str = "auto", iterations: int = 0) -> Backend:
+def choose(
+    device: str = "auto", precision: str = "auto", iterations: int = 0, kernels: str = "auto"
+) -> Backend:
     """The fastest backend that this machine has for a run of some iterations.
 
     Raises UserError if what is asked for is not there.
@@ -157,7 +195,28 @@ def choose(device: str = "auto", precision: str = "auto", iterations: int = 0) -
         and iterations >= WORTH_COMPILING
         and can_compile()
     )
-    return Backend(device, precision, compiled, torch.get_num_threads())
+    lacks = "" if kernels == "pytorch" else lacks_for_fused(device, precision, compiled, iterations)
+    if kernels == "fused" and lacks:
+        raise UserError(
+            f"fused kernels need {lacks}: use KERNELS=pytorch (--kernels pytorch) or leave it out"
+        )
+    if kernels == "auto":
+        tested = device == "cpu" or FUSED_IS_TESTED_ON_CUDA
+        kernels = "fused" if tested and not lacks else "pytorch"
+    return Backend(device, precision, compiled, torch.get_num_threads(), kernels)
+
+
+def lacks_for_fused(device: str, precision: str, compiled: bool, iterations: int) -> str:
+    """What fused kernels need and is not there or not asked for, or ""."""
+    if precision != "bfloat16":
+        return "PRECISION=bfloat16" if has_bfloat16(device) else "bfloat16 arithmetic in hardware"
+    if device == "cuda":
+        return support.missing()
+    if compiled:
+        return ""
+    if iterations < WORTH_COMPILING:
+        return f"a GPU, or a run of at least {WORTH_COMPILING:,} iterations"
+    return "a GPU, or torch.compile"
 
 
 def has_bfloat16(device: str) -> bool:
@@ -177,13 +236,19 @@ def be_deterministic(tf32: bool) -> None:
     torch.backends.cuda.matmul.allow_tf32 = tf32
 
 
-def compile_blocks(network: nn.Module) -> None:
-    """Compile each block by itself, so that compile time does not grow with depth."""
+def compile_network(network: nn.Module, fused: bool = False, whole: bool = False) -> None:
+    """Compile each block by itself, so that compile time does not grow with depth.
+
+    fused: with BN, shortcut and ReLU as one function; whole: a network all in one, if it has such.
+    """
     ignore_missing_cuda()
     torch._dynamo.config.recompile_limit = RECOMPILE_LIMIT
     torch._dynamo.config.accumulated_recompile_limit = RECOMPILE_LIMIT
     torch._dynamo.config.fail_on_recompile_limit_hit = True
-    for module in compilable(network):
+    for part in fusible(network):
+        part.fused = fused
+    whole = whole and bool(fusible(network))
+    for module in [network] if whole else compilable(network):
         module.compile(dynamic=False)
 
 
@@ -191,6 +256,11 @@ def compilable(network: nn.Module) -> list[nn.Module]:
     """The parts of a network that are compiled, each by itself."""
     parts = Stem | ImageNetStem | Block | Bottleneck
     return [module for module in network.modules() if isinstance(module, parts)]
+
+
+def fusible(network: nn.Module) -> list[Stem | Block]:
+    """The parts of a network whose BN, shortcut and ReLU may be one function."""
+    return [module for module in network.modules() if isinstance(module, Stem | Block)]
 
 
 def ignore_missing_cuda() -> None:

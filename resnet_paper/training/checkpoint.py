@@ -129,7 +129,7 @@ def new_record(
         seed=run.seed,
         settings=run.settings,
         recipe=recipe,
-        environment=backend.environment(network, concurrent),
+        environment=backend.environment(network, recipe, concurrent),
         revision=revision(),
         started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         finished=False,
@@ -141,8 +141,8 @@ def resume_point(run: Run, recipe: Recipe, backend: Backend) -> Checkpoint | Non
     """The checkpoint that a run is resumed from, None where it has none.
 
     Raises UserError if its directory holds another run, or what is left of it is damaged. If some
-    of it has been trained, device, precision and compilation must be the same: they decide its
-    numbers.
+    of it has been trained, device, precision, kernels and compilation must be the same: they decide
+    its numbers.
     """
     checkpoint = load(run)
     network = build(run.network, classes=recipe.classes)
@@ -154,7 +154,7 @@ def resume_point(run: Run, recipe: Recipe, backend: Backend) -> Checkpoint | Non
         **as_json(recipe),
     }
     if checkpoint is not None:
-        check_same_run(run, checkpoint.content, {**identity, **backend.method(network)})
+        check_same_run(run, checkpoint.content, {**identity, **backend.method(network, recipe)})
     elif (found := run.read()) is not None:
         check_same_run(run, found[0], identity)
     if checkpoint is None and (run.directory / "curve.csv").exists():
@@ -165,7 +165,8 @@ def resume_point(run: Run, recipe: Recipe, backend: Backend) -> Checkpoint | Non
 def check_same_run(run: Run, record: JSON, identity: JSON) -> None:
     """UserError unless a record has these values, and no other fields of a recipe."""
     recipe = {**as_json(Recipe()), **record["recipe"]}
-    recorded = {**record, **record["computed"], **recipe}
+    computed = as_json(msgspec.convert(record["computed"], Environment))
+    recorded = {**record, **computed, **recipe}
     for key in {**recipe, **identity}:
         if recorded.get(key) != identity.get(key):
             raise UserError(
@@ -177,7 +178,7 @@ def check_same_run(run: Run, record: JSON, identity: JSON) -> None:
 
 def way_back(key: str, recorded: object) -> str:
     """What to do to resume a run as it began."""
-    if key in ("device", "precision"):
+    if key in ("device", "precision", "kernels"):
         return f"resume it with {key.upper()}={recorded} (--{key} {recorded})"
     if key == "compiled" and recorded:
         return f"torch.compile does not work here, install {COMPILER}"
@@ -204,7 +205,7 @@ def warn_of_another_environment(
 ) -> None:
     """Say that a run is resumed where its bits may come out differently; run.json says so too."""
     decoder = ["pillow"] if dataset == "imagenette" else []
-    for key in ["torch", "numpy", *decoder, "device_name"]:
+    for key in ["torch", "triton", "numpy", *decoder, "device_name"]:
         known = [value for each in before if (value := getattr(each, key)) is not None]
         if known and known[0] != getattr(now, key):
             click.echo(

@@ -34,16 +34,34 @@ def load(recipe: Recipe, data_dir: Path) -> Dataset:
 
     It is looked for where torchvision puts it, as in data_dir/cifar-10-batches-py, and downloaded
     if it is missing. Validation images are drawn from the training images by a fixed seed.
-    Raises UserError where files are damaged, or are missing and cannot be downloaded.
+    Raises UserError where files are damaged, or are missing and cannot be downloaded, and where the
+    images are not those that the recipe says.
     """
     train, test = LOADERS[recipe.dataset](recipe, data_dir)
     if recipe.validation_images:
         train = train[torch.from_numpy(np.random.default_rng(SPLIT_SEED).permutation(len(train)))]
+    needed = recipe.train_images + recipe.validation_images
+    require_images(train, needed, recipe)
+    require_images(test, recipe.test_images, recipe)
     return Dataset(
         train=train[: recipe.train_images],
-        validation=train[recipe.train_images : recipe.train_images + recipe.validation_images],
+        validation=train[recipe.train_images : needed],
         test=test[: recipe.test_images],
     )
+
+
+def require_images(images: Images, count: int, recipe: Recipe) -> None:
+    """UserError unless images are as many, as large and of as many classes as a recipe says."""
+    size, classes = images.pixels.shape[-1], int(images.labels.max()) + 1
+    if len(images) < count:
+        said = f"has {len(images)} images where the recipe asks for {count}"
+    elif size != recipe.image_size:
+        said = f"has images of {size} pixels a side, and the recipe of {recipe.image_size}"
+    elif classes > recipe.classes:
+        said = f"has {classes} classes, and the recipe {recipe.classes}"
+    else:
+        return
+    raise UserError(f"the data set {recipe.dataset!r} {said}: change the recipe")
 
 
 def cifar10(_: Recipe, data_dir: Path) -> tuple[Images, Images]:

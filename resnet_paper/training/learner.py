@@ -83,7 +83,7 @@ class Learner:
         self.recipe, self.backend = recipe, backend
         self.stream = backend.stream()
         self.enqueued: deque[torch.cuda.Event] = deque()  # an event at the end of each `advance`
-        self.network = backend.prepare(network)
+        self.network = backend.prepare(network, recipe)
         self.train = train.to(device)
         self.normalise = Normalisation.of(self.train, recipe.normalisation)
         self.rate = torch.zeros((), device=device)
@@ -107,7 +107,7 @@ class Learner:
         self.plan = Plan.empty(capacity, recipe.batch_size, device)
         self.rates = torch.zeros(capacity, device=device)
         self.position = torch.zeros(1, dtype=torch.int64, device=device)  # in plan and rates
-        at_once, shape = train.evaluation_batch, train.pixels.shape[1:]
+        at_once, shape = self.train.evaluation_batch, self.train.pixels.shape[1:]
         self.pixels = torch.zeros(at_once, *shape, dtype=torch.uint8, device=device)
         self.labels = torch.zeros(at_once, dtype=torch.int64, device=device)
         self.training, self.evaluation = Tally.zero(device), Tally.zero(device)
@@ -167,9 +167,14 @@ class Learner:
 
     def batch(self) -> tuple[Tensor, Tensor]:
         """The augmented images and the labels of the batch at `position`."""
+        padding = self.recipe.padding
+        if self.stream and self.backend.fuses(self.network, self.recipe):
+            from resnet_paper.training.fused.batches import augmented
+
+            return augmented(self.train, self.plan, self.position, self.normalise, padding)
         indices, top, left, flip = self.plan.batch(self.position)
         images = self.normalise(self.train.pixels[indices])
-        images = augment(images, top, left, flip, self.recipe.padding)
+        images = augment(images, top, left, flip, padding)
         return images, self.train.labels[indices]
 
     @in_context

@@ -61,7 +61,7 @@ def test_figure6_has_the_papers_axes_at_the_papers_length(record_run: RecordRun)
         assert axes.get_xlim() == (0, 6.4)
         assert axes.get_ylim() == (0, 20)
         assert axes.get_xlabel() == "iterations (×10⁴)"
-        assert tuple(axes.get_yticks()) == facts.FIGURE6_ERROR_TICKS
+        assert tuple(axes.get_yticks()) == (0, 5, 10, 15, 20)
     left, right = figure.axes
     assert left.get_shared_y_axes().joined(left, right)
     assert figure.get_suptitle() == ""
@@ -77,7 +77,7 @@ def test_the_axes_are_filled_by_the_curves_after_the_first_drop() -> None:
     assert list(error_ticks(OVERNIGHT, [table * 0])) == [0, 1, 2, 3, 4, 5]
     assert list(error_ticks(OVERNIGHT, [table, table * 5])) == [0, 20, 40, 60, 80, 100]
     assert list(error_ticks(OVERNIGHT, [table], since=3_600)) == [0, 10, 20, 30, 40, 50]
-    assert tuple(error_ticks(PAPER, [table])) == (0, 5, 10, 20)
+    assert tuple(error_ticks(PAPER, [table])) == (0, 5, 10, 15, 20)
 
 
 @pytest.mark.parametrize("settings", sorted(SETTINGS))
@@ -114,7 +114,7 @@ def test_labels_stand_apart_and_their_lines_begin_where_the_curves_end() -> None
 
 
 def test_the_papers_curve_is_broken_where_it_was_not_read(record_run: RecordRun) -> None:
-    (axes,) = figures.figure6([record_run("plain-20")], PAPER, with_paper=True).axes
+    axes, _ = figures.figure6([record_run("plain-20")], PAPER, with_paper=True).axes
     paper = next(line for line in axes.lines if np.isnan(np.asarray(line.get_ydata(), float)).any())
     read = dict(zip(np.round(paper.get_xdata(), 1), paper.get_ydata(), strict=True))
     assert np.isnan(read[3.2])
@@ -201,7 +201,9 @@ def test_labels_stand_apart_and_near_their_heights(
 
 def test_figure7_in_the_layers_order_and_ranked(record_run: RecordRun) -> None:
     figure = figures.figure7([record_run("resnet-20", responses=[0.5, 0.7, 0.6])], PAPER)
-    original, ranked = figure.axes
+    original, ranked, means = figure.axes
+    assert [axes.get_title() for axes in figure.axes] == ["in order", "sorted", "mean"]
+    assert list(means.lines[0].get_xydata()[0]) == pytest.approx([4, 0.6]), "depth, mean"
     assert list(original.lines[0].get_ydata()) == [0.5, 0.7, 0.6]
     assert list(ranked.lines[0].get_ydata()) == [0.7, 0.6, 0.5]
     assert original.get_shared_y_axes().joined(original, ranked)
@@ -218,7 +220,7 @@ def test_figure7_draws_the_lowest_seed_that_has_responses(record_run: RecordRun)
 
 def test_figure7_tells_depths_by_colour_and_kinds_by_dashes(record_run: RecordRun) -> None:
     results = [record_run(name, responses=[0.5]) for name in facts.FIGURE7_NETWORKS]
-    original, _ = figures.figure7(results, PAPER).axes
+    original, *_ = figures.figure7(results, PAPER).axes
     looks = {line.get_label().split(",")[0]: line for line in original.lines}
     assert list(looks) == ["plain-20", "plain-56", "ResNet-20", "ResNet-56", "ResNet-110"]
     assert looks["plain-20"].get_color() == looks["ResNet-20"].get_color()
@@ -232,8 +234,57 @@ def test_figure7_counts_layers_in_whole_numbers(
     layers: int, step: int, record_run: RecordRun
 ) -> None:
     results = [record_run("resnet-20", responses=[0.5] * layers)]
-    original, _ = figures.figure7(results, PAPER).axes
+    figure = figures.figure7(results, PAPER)
+    figure.draw_without_rendering()
+    original, *_ = figure.axes
     assert list(original.get_xticks())[:3] == [0, step, 2 * step]
+
+
+@pytest.mark.parametrize(("greatest", "scale"), [(2.4, "linear"), (2.6, "log")])
+def test_figure7_is_logarithmic_where_one_net_dwarfs_the_others(
+    greatest: float, scale: str, record_run: RecordRun
+) -> None:
+    tops = {"plain-20": 1.0, "resnet-20": 1.0, "plain-56": greatest}
+    results = [record_run(name, responses=[0.5, top]) for name, top in tops.items()]
+    original, ranked, means = figures.figure7(results, PAPER).axes
+    assert (original.get_yscale(), ranked.get_yscale()) == (scale, scale)
+    assert means.get_yscale() == "linear"
+
+
+def test_figure6_enlarges_what_the_curves_before_the_first_drop_would_flatten(
+    record_run: RecordRun,
+) -> None:
+    def falling(table: pd.DataFrame) -> pd.DataFrame:
+        high = np.where(table["iteration"] <= 3_600, 80.0, 12.0)
+        return table.assign(test_error=high, train_error_clean=high - 2)
+
+    def steady(table: pd.DataFrame) -> pd.DataFrame:
+        return table.assign(test_error=50.0, train_error_clean=50.0)
+
+    names = ("plain-20", "plain-56", "resnet-20", "resnet-56")
+    looks = (steady, steady, falling, falling)
+    results = [
+        record_run(name, settings="overnight", curve=curve)
+        for name, curve in zip(names, looks, strict=True)
+    ]
+    plain, residual = figures.figure6(results, OVERNIGHT).axes
+    assert not plain.child_axes
+    (inset,) = residual.child_axes
+    assert inset.get_xlim() == (4.4, 8.0), "after the first drop"
+    assert inset.get_ylim() == pytest.approx((9.9, 12.1))
+
+
+def test_the_zigzag_of_a_warm_up_is_named(record_run: RecordRun) -> None:
+    def early(table: pd.DataFrame) -> pd.DataFrame:
+        rows = [table.head(1).assign(iteration=iteration) for iteration in (100, 200)]
+        return pd.concat([*rows, table])
+
+    def words(curve: Callable[[pd.DataFrame], pd.DataFrame], network: str) -> list[str]:
+        (axes,) = figures.figure6([record_run(network, curve=curve)], PAPER).axes
+        return [text.get_text() for text in axes.texts if text.get_text() == "warm-up"]
+
+    assert words(early, "resnet-110") == ["warm-up"]
+    assert words(lambda table: table, "resnet-20") == []
 
 
 def test_figure7_takes_weights_of_ones_own(record_run: RecordRun) -> None:
@@ -273,11 +324,13 @@ def test_a_diverged_run_is_named_and_not_drawn(record_run: RecordRun) -> None:
 def test_the_papers_curves_stand_behind_ours(record_run: RecordRun) -> None:
     results = [record_run("resnet-20")]
     figure = figures.figure6(results, PAPER, with_paper=True)
-    (axes,) = figure.axes
-    papers = [line for line in curves(axes) if line.get_zorder() < 2]
-    assert len(curves(axes)) == 4
-    assert [line.get_ydata()[-1] for line in papers] == [8.80, 0.75], "Figure 6's last points"
-    assert labels(axes) == ["ResNet-20  8.00", "paper 8.80"]
+    test, training = figure.axes
+    for axes, ours, papers in ((test, 8.00, 8.80), (training, 9.04, 0.75)):
+        behind, front = sorted(curves(axes), key=lambda line: line.get_zorder())
+        assert behind.get_zorder() < front.get_zorder()
+        assert behind.get_linewidth() < front.get_linewidth()
+        assert [line.get_ydata()[-1] for line in (front, behind)] == [ours, papers]
+        assert set(labels(axes)) == {f"ResNet-20  {ours:.2f}", f"paper {papers:.2f}"}
     assert any(entry.startswith("paper: test error") for entry in legend(figure))
 
 
@@ -311,8 +364,12 @@ def test_figure6_with_precise_bn_draws_that_error(record_run: RecordRun) -> None
 
 def test_both_test_errors_of_one_net_over_each_other(record_run: RecordRun) -> None:
     results = [record_run("resnet-20", error=7.0), record_run("resnet-56")]
-    (axes,) = figures.precise_bn(results, "resnet-20", PAPER).axes
-    assert labels(axes) == ["moving averages 7.00", "precise BN 8.08", "paper 8.80"]
+    figure = figures.precise_bn(results, "resnet-20", PAPER)
+    (axes,) = figure.axes
+    assert axes.get_ylim() == (0, 20)
+    assert len({line.get_linestyle() for line in curves(axes)[-2:]}) == 2, "without colour too"
+    assert not figure.legends
+    assert labels(axes)[1:] == ["moving averages 7.00", "precise BN 8.08", "paper 8.80"]
     assert figures.precise_bn(results, "resnet-32", PAPER) is None
 
 

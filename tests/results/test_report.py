@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from experiments.report import main
 from resnet_paper.results import interactive, report, tables
+from resnet_paper.results.artefacts import ARTEFACTS, Recorded
 from resnet_paper.results.curves import PRECISE, TEST, TRAIN, papers_curve
 from resnet_paper.results.verdicts import claims_table
 from resnet_paper.runs.recipe import COMPARED, PAPER, SETTINGS
@@ -69,21 +70,20 @@ def study(record_run: RecordRun) -> list[Result]:
 
 
 def tables_of(results: list[Result]) -> list[tables.Table]:
-    return [
-        tables.table6(results, PAPER),
-        tables.plain(results, PAPER),
-        tables.training(results),
-        tables.reproductions(results, PAPER),
-        tables.distances(results),
-        tables.responses(results),
-        claims_table(results, PAPER),
-        report.runs_table(results),
+    recorded = Recorded(results, "paper")
+    made = [
+        table for each in ARTEFACTS.values() for of in each.tables for table in of.make(recorded)
     ]
+    return [*made, report.runs_table(results)]
 
 
 def test_the_page_has_the_cells_of_each_table_in_order(study: list[Result]) -> None:
     cells = Page(report.page(study, "paper")).cells
     shown = "\n".join(["", *cells, ""])
+    names = [table.name for table in tables_of(study)]
+    assert sorted(names) == [
+        *("claims", "figure6", "figure7", "plain", "reproductions", "runs", "table6", "training")
+    ]
     for table in tables_of(study):
         rows = [list(table.text.columns), *table.text.to_numpy().tolist()]
         expected = [str(cell).strip() for row in rows for cell in row]
@@ -189,7 +189,7 @@ def test_runs_of_any_settings_have_a_page(settings: str, record_run: RecordRun) 
     assert "ResNet-18" in page.cells
     titles = [section.title for section in report.sections(results, settings, "")]
     assert ("Distances to the paper's curves" in titles) == (settings == "paper")
-    assert ("Comparison" in titles) == (settings in COMPARED)
+    assert ("Comparison" in titles) == ("resnet-18" in COMPARED.get(settings, ()))
     assert ("Shortcut options at 20 layers" in titles) == (settings not in COMPARED)
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from resnet_paper.paper import facts, reproductions
 from resnet_paper.results import curves, tables
-from resnet_paper.results.formats import format_best, statistics
+from resnet_paper.results.formats import format_best
+from resnet_paper.results.statistics import TEST_ERROR_SPREAD, statistics
 from resnet_paper.runs.recipe import PAPER, SETTINGS
 from resnet_paper.runs.run import Result
 
@@ -44,7 +45,15 @@ def test_the_interval_is_students() -> None:
     """t(0.975, 4) = 2.776, from any table of the distribution."""
     of = statistics(pd.Series([1.0, 2.0, 3.0, 4.0, 5.0]))
     assert of["high"] - of["mean"] == pytest.approx(2.776 * of["std"] / 5**0.5, rel=1e-3)
-    assert pd.isna(statistics(pd.Series([1.0]))["low"])
+    assert pd.isna(statistics(pd.Series([1.0, 2.0]))["low"]), "two runs say too little"
+
+
+def test_an_interval_is_shown_from_three_runs_on(record_run: RecordRun) -> None:
+    two = [record_run("plain-20", seed, error) for seed, error in enumerate((9.0, 9.5))]
+    assert "95% interval of the mean" not in tables.plain(two, PAPER).text
+    three = [*two, record_run("plain-20", 2, 10.0)]
+    interval = tables.plain(three, PAPER).text["95% interval of the mean"].iloc[0]
+    assert interval == "8.26 to 10.74", "9.5 ± 4.303 · 0.5 / √3"
 
 
 @pytest.mark.parametrize("settings", sorted(SETTINGS))
@@ -192,7 +201,7 @@ def test_every_number_of_others_names_its_source() -> None:
     compared = [of for each in reproductions.COMPARISONS.values() for of in each.values()]
     for number in (*reproductions.MEAN_RESPONSES.values(), *compared):
         assert re.search(r"\]\(https://|not on record", number.source), number
-    assert reproductions.TEST_ERROR_SPREAD.source.startswith("the paper (Table 6), nabla0001")
+    assert TEST_ERROR_SPREAD.source.startswith("the paper (Table 6), nabla0001")
 
 
 def test_the_source_of_responses_stands_below_them() -> None:

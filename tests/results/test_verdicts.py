@@ -10,8 +10,9 @@ from msgspec.structs import replace
 from resnet_paper import names
 from resnet_paper.paper import facts
 from resnet_paper.paper.claims import CLAIMS, LessThan
-from resnet_paper.paper.reproductions import REPRODUCTIONS, TEST_ERROR_SPREAD, Spread, pooled
+from resnet_paper.paper.reproductions import REPRODUCTIONS
 from resnet_paper.results import verdicts
+from resnet_paper.results.statistics import TEST_ERROR_SPREAD, Spread, pooled
 from resnet_paper.results.verdicts import Verdict, claims_table
 from resnet_paper.runs.recipe import PAPER, SETTINGS, Recipe
 from resnet_paper.runs.run import Result

@@ -1,5 +1,6 @@
 """A revision is dirty where the code that makes results is, and nowhere else."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -77,4 +78,74 @@ def test_outside_a_repository_the_revision_is_unknown(
 ) -> None:
     shutil.rmtree(repository / ".git")
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(repository.parent))
+    assert revision() == "unknown"
+
+
+@pytest.fixture
+def thesis(repository: Path) -> Path:
+    """A repository of something else, all committed."""
+    other = repository / "thesis"
+    other.mkdir()
+    git(other, "init", "-q")
+    (other / "thesis.tex").write_text("On depth\n")
+    (other / ".gitignore").write_text(".venv/\n")
+    git(other, "add", ".")
+    git(other, "commit", "-q", "-m", "A thesis")
+    return other
+
+
+@pytest.mark.parametrize("folder", [".venv/site-packages", "code", "."])
+def test_a_repository_of_something_else_does_not_answer(
+    folder: str, thesis: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Installed in its virtual environment, or copied into it and not tracked."""
+    copy = shutil.copytree(PACKAGE, thesis / folder / "resnet_paper", copy_function=os.symlink)
+    monkeypatch.setattr(provenance, "PACKAGE", Path(copy))
+    assert revision() == "unknown"
+
+
+def test_nor_one_that_tracks_a_copy_elsewhere_than_at_its_root(
+    thesis: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = Path(shutil.copytree(PACKAGE, thesis / "code" / "resnet_paper"))
+    git(thesis, "add", ".")
+    git(thesis, "commit", "-q", "-m", "A copy")
+    monkeypatch.setattr(provenance, "PACKAGE", copy)
+    assert revision() == "unknown"
+
+
+def test_nor_the_one_whose_hook_runs_it(repository: Path, thesis: Path) -> None:
+    """Git sets GIT_DIR and GIT_INDEX_FILE for its hooks."""
+    expected = git(repository, "rev-parse", "--short=12", "HEAD")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GIT_DIR", str(thesis / ".git"))
+        patch.setenv("GIT_INDEX_FILE", str(thesis / ".git" / "index"))
+        assert revision() == expected
+
+
+def test_a_worktree_of_the_repository_answers(
+    repository: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = tmp_path_factory.mktemp("trees") / "tree"
+    git(repository, "worktree", "add", "-q", str(tree))
+    monkeypatch.setattr(provenance, "PACKAGE", tree / "resnet_paper")
+    assert revision() == git(repository, "rev-parse", "--short=12", "HEAD")
+
+
+def test_an_installed_package_has_its_version(
+    thesis: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That of the distribution which it is of, not of one that is installed elsewhere."""
+    site = thesis / ".venv" / "site-packages"
+    shutil.copytree(PACKAGE, site / "resnet_paper", copy_function=os.symlink)
+    (site / "resnet_paper-1.2.3.dist-info").mkdir()
+    (site / "resnet_paper-1.2.3.dist-info" / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: resnet_paper\nVersion: 1.2.3\n"
+    )
+    monkeypatch.setattr(provenance, "PACKAGE", site / "resnet_paper")
+    assert revision() == "unknown"
+    monkeypatch.syspath_prepend(site)
+    assert revision() == "1.2.3"
+    monkeypatch.setattr(provenance, "PACKAGE", thesis / "resnet_paper")
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(thesis.parent))
     assert revision() == "unknown"

@@ -1,5 +1,10 @@
 """The schedule is the paper's, to the iteration."""
 
+import json
+import re
+from pathlib import Path
+from typing import Any
+
 import msgspec
 import pytest
 from msgspec.structs import replace
@@ -7,6 +12,7 @@ from msgspec.structs import replace
 from resnet_paper.runs.recipe import PAPER, SETTINGS, Recipe, iterations, learning_rate
 from resnet_paper.runs.record import as_json
 
+ROOT = Path(__file__).parents[2]
 IMAGENETTES = ("imagenette", "tiny-imagenette")
 
 
@@ -96,3 +102,67 @@ def test_the_epochs_settings() -> None:
     assert learning_rate(recipe, 19_531) == 0.1
     assert learning_rate(recipe, 19_532) == 0.01
     assert learning_rate(SETTINGS["10-epochs"], 3_906) == 0.1
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"train_images": 45_000, "validation_images": 5_001}, "CIFAR-10 has 50,000 training"),
+        (
+            {"train_images": 50_001},
+            "CIFAR-10 has 50,000 training and validation images, not 50,001",
+        ),
+        ({"test_images": 10_001}, "CIFAR-10 has 10,000 test images, not 10,001"),
+        ({"dataset": "imagenette"}, "Imagenette has 9,469 training"),
+        ({"dataset": "cifar-10"}, "dataset is 'cifar-10', not one of cifar10, "),
+        ({"normalisation": "mean"}, "normalisation is 'mean', not one of per-pixel mean, "),
+        ({"unaugmented_images": 50_001}, "unaugmented_images is 50,001, more than the 50,000"),
+        ({"unaugmented_images": 0}, "unaugmented_images is 0"),
+        ({"statistics_batches": 0}, "statistics_batches is 0"),
+        ({"train_images": 0}, "train_images is 0"),
+        ({"test_images": 0}, "test_images is 0"),
+        ({"validation_images": -1}, "validation_images is -1"),
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"iterations": 64e3}, "iterations is 64000.0, not a whole number"),
+        ({"measure_every": 0}, "measure_every is 0"),
+        ({"measure_every_in_warmup": 0}, "measure_every_in_warmup is 0"),
+        ({"padding": -1}, "padding is -1"),
+        ({"milestones": (48_000, 32_000)}, "milestones are (48000, 32000)"),
+        ({"milestones": (32_000, 32_000)}, "milestones are (32000, 32000)"),
+        ({"learning_rate": 0.0}, "learning_rate is 0.0"),
+        ({"learning_rate": float("nan")}, "learning_rate is nan"),
+        ({"warmup_learning_rate": -0.01}, "warmup_learning_rate is -0.01"),
+        ({"momentum": 1.0}, "momentum is 1.0"),
+        ({"weight_decay": -1e-4}, "weight_decay is -0.0001"),
+    ],
+)
+def test_a_recipe_that_cannot_be_is_refused_when_it_is_made(
+    changes: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(says)):
+        replace(PAPER, **changes)
+    with pytest.raises(ValueError, match=re.escape(says)):
+        Recipe(**changes)
+
+
+def test_a_recipe_may_use_all_images_of_its_data_set() -> None:
+    assert replace(PAPER, train_images=45_000, validation_images=5_000, test_images=10_000)
+    assert replace(PAPER, dataset="synthetic", train_images=60_000, test_images=20_000)
+
+
+RECORDED = sorted(
+    path
+    for folder in ("experiments/runs", "tests/fixtures")
+    for path in (ROOT / folder).rglob("run.json")
+)
+
+
+@pytest.mark.parametrize("path", RECORDED, ids=lambda path: "/".join(path.parts[-4:-1]))
+def test_recorded_recipes_stay_readable(path: Path) -> None:
+    recorded = json.loads(path.read_text())["recipe"]
+    assert recorded.items() <= as_json(msgspec.convert(recorded, Recipe)).items()
+
+
+def test_a_record_of_a_recipe_that_cannot_be_is_damaged() -> None:
+    with pytest.raises(msgspec.ValidationError, match="batch_size is 0"):
+        msgspec.convert({"batch_size": 0}, Recipe)

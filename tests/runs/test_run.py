@@ -47,8 +47,8 @@ def test_a_run_by_another_recipe_does_not_count(record_run: RecordRun) -> None:
     assert run.is_finished_with(PAPER)
     with pytest.raises(UserError, match=r"batch_size 128, not 64"):
         run.is_finished_with(replace(PAPER, batch_size=64))
-    with pytest.raises(UserError, match=r"held_out 0, not 5000"):
-        run.is_finished_with(replace(PAPER, validation_images=5_000))
+    with pytest.raises(UserError, match=r"train_images 50000, not 45000"):
+        run.is_finished_with(replace(PAPER, train_images=45_000, validation_images=5_000))
 
 
 def test_a_field_newer_than_the_record_has_its_default(record_run: RecordRun) -> None:

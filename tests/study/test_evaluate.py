@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
@@ -12,7 +13,12 @@ from experiments import eval as script
 from resnet_paper.errors import UserError
 from resnet_paper.networks.build import build
 from resnet_paper.runs.run import Result
-from resnet_paper.study.evaluate import evaluate, normalisation, recorded_normalisation
+from resnet_paper.study.evaluate import (
+    confusion_counts,
+    evaluate,
+    normalisation,
+    recorded_normalisation,
+)
 from resnet_paper.training import data
 from resnet_paper.training.images import Normalisation
 
@@ -47,6 +53,40 @@ def test_another_normalisation_is_one_line(text: str) -> None:
         normalisation(text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "125.3,123.0,113.9/63.0,62.1,66.7",
+        "0.49,0.48,0.45/63.0,62.1,66.7",
+        "0.49,0.48,0.45/0.25,0,0.26",
+        "0.49,0.48,0.45/0.25,-0.24,0.26",
+        "0.49,0.48,0.45/0.25,nan,0.26",
+        "nan,0.48,0.45/0.25,0.24,0.26",
+        "-0.1,0.48,0.45/0.25,0.24,0.26",
+        "0.49,0.48,0.45/inf,0.24,0.26",
+    ],
+)
+def test_numbers_that_no_pixels_in_0_to_1_have_are_refused(text: str) -> None:
+    with pytest.raises(UserError, match=r"cannot be the normalisation of pixels in \[0, 1\]"):
+        normalisation(text)
+
+
+@pytest.mark.parametrize("text", ["0,0,0/1,1,1", "0.5,0.5,0.5/0.5,0.5,0.5"])
+def test_plain_scalings_are_normalisations(text: str) -> None:
+    pixels = torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1).expand(2, 3, 1, 1)
+    low, high = normalisation(text)(data.synthetic(4, seed=0))(pixels)[:, 0].flatten().tolist()
+    assert (low, high) == {"0": (0.0, 1.0), "0.5": (-1.0, 1.0)}[text.partition(",")[0]]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_is_an_error(value: float) -> None:
+    """The error would be that of the first class, 90%."""
+    network, images = build("resnet-8"), data.synthetic(10, seed=0)
+    network.stem.conv.weight.data[0] = value
+    with pytest.raises(UserError, match="the loss is nan"):
+        evaluate(network, images, Normalisation.of(images))
+
+
 def test_the_normalisation_of_a_runs_weights_is_the_runs(
     record_run: Callable[..., Result], tmp_path: Path
 ) -> None:
@@ -55,9 +95,16 @@ def test_the_normalisation_of_a_runs_weights_is_the_runs(
     assert recorded_normalisation(tmp_path / "weights.pt") is None
 
 
+def test_confusion_counts_images_by_class_and_prediction() -> None:
+    logits = torch.eye(3)[torch.tensor([0, 0, 2, 2, 2])]
+    counts = confusion_counts(logits, torch.tensor([0, 1, 1, 2, 2]))
+    assert counts.tolist() == [[1, 0, 0], [1, 0, 1], [0, 0, 2]]
+
+
 def test_weights_of_ones_own_are_evaluated_and_the_normalisation_is_printed(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("resnet_paper.study.study.FIGURES", tmp_path / "figures")
     weights = tmp_path / "mine.pt"
     torch.save({"state_dict": build("resnet-8").state_dict()}, weights)
     arguments = ["--settings", "demo", "--weights", str(weights)]
@@ -72,4 +119,7 @@ def test_weights_of_ones_own_are_evaluated_and_the_normalisation_is_printed(
     answer = CliRunner().invoke(script.main, [*arguments, "--normalisation", "channels"])
     assert answer.exit_code == 0, answer.output
     assert answer.output.startswith(f"resnet-8, {weights}: test error ")
-    assert answer.output.endswith("(by channels)\n")
+    assert answer.output.splitlines()[0].endswith("(by channels)")
+    counts = pd.read_csv(tmp_path / "figures" / "demo" / "confusion-resnet-8-own.csv")
+    assert counts[list("0123456789")].to_numpy().sum() == 250
+    assert (tmp_path / "figures" / "demo" / "confusion-resnet-8-own.png").stat().st_size

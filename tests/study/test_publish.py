@@ -39,7 +39,7 @@ def test_the_numbers_stay_and_the_weights_are_halved(
     for name, value in network.state_dict().items():
         exact = "running" in name or "tracked" in name
         assert torch.equal(state[name], value if exact else value.half()), name
-    loaded = pretrained.load("resnet-8", 0, tmp_path / "to").network
+    loaded = pretrained.load("resnet-8", runs=tmp_path / "to").network
     error = evaluate(loaded, IMAGES, NORMALISE)[1]
     content = dict(published.content)
     assert content.pop("published") == {"weights": "float16", "test_error": error}
@@ -76,6 +76,16 @@ def test_two_images_in_ten_thousand_may_change(
     monkeypatch.setattr("resnet_paper.study.publish.evaluate", lambda *_: (0.0, next(errors)))
     _, said = compact(build("resnet-8"), IMAGES, NORMALISE)
     assert said.weights == chosen
+
+
+def test_weights_beyond_float16_stay_as_they_are() -> None:
+    """Its largest number is 65,504."""
+    network = build("resnet-8", seed=1)
+    network.stem.conv.weight.data.mul_(1e6)  # BN makes up for it
+    content, said = compact(network, IMAGES, NORMALISE)
+    state = torch.load(io.BytesIO(content), weights_only=True)
+    assert said.weights == "float32"
+    assert torch.equal(state["stem.conv.weight"], network.stem.conv.weight)
 
 
 def test_weights_go_along_up_to_110_layers(record_run: RecordRun, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from msgspec.structs import replace
 
 from resnet_paper.errors import UserError
 from resnet_paper.runs.recipe import PAPER, SETTINGS
@@ -140,3 +141,34 @@ def test_a_flipped_bit_in_cifar10_is_noticed(tmp_path: Path) -> None:
     content.tofile(folder / "test_batch")
     with pytest.raises(UserError, match="test_batch is damaged"):
         data.load(PAPER, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (
+            {"train_images": 45, "validation_images": 10},
+            "has 50 images where the recipe asks for 55",
+        ),
+        ({"test_images": 60}, "has 50 images where the recipe asks for 60"),
+        ({"image_size": 64}, "has images of 32 pixels a side, and the recipe of 64"),
+        ({"classes": 5}, "has 10 classes, and the recipe 5"),
+    ],
+)
+def test_a_data_set_that_is_not_the_recipes_is_refused(
+    changes: dict[str, int], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """45 training and 10 validation images of 50 would be 45 and 5."""
+    images = data.synthetic(50, seed=0)
+    monkeypatch.setitem(data.LOADERS, "synthetic", lambda *_: (images, images))
+    fits = replace(
+        SETTINGS["demo"],
+        train_images=45,
+        validation_images=5,
+        test_images=50,
+        unaugmented_images=45,
+    )
+    dataset = data.load(fits, Path("nowhere"))
+    assert [len(dataset.train), len(dataset.validation), len(dataset.test)] == [45, 5, 50]
+    with pytest.raises(UserError, match=says):
+        data.load(replace(fits, **changes), Path("nowhere"))

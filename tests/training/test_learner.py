@@ -94,7 +94,7 @@ def test_compiled_blocks_compute_what_eager_ones_do(parts: tuple[Any, Any]) -> N
     )
     assert len(backend.compilable(eager)) == 2
     compiled.load_state_dict(eager.state_dict())
-    backend.compile_blocks(compiled)
+    backend.compile_network(compiled)
     images = torch.randn(8, 3, 32, 32, dtype=torch.float64)
     for network in (eager, compiled):
         network(images).square().sum().backward()
