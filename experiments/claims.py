@@ -1,9 +1,13 @@
 """The paper's claims as checks on the recorded runs: `make claims`."""
 
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the package beside this script
+
 import click
 
-from resnet_paper.results import artefacts
-from resnet_paper.results.artefacts import Recorded
+from experiments.reproduce import draw
 from resnet_paper.study.options import Command, options
 from resnet_paper.study.study import Study
 
@@ -12,13 +16,7 @@ from resnet_paper.study.study import Study
 @options
 def main(study: Study) -> None:
     """Say of each claim of section 4.2 whether it holds; trains nothing."""
-    draw(study)
-
-
-def draw(study: Study) -> None:
-    """The verdict on each claim."""
-    recorded = Recorded(study.results_to_draw(), study.settings, study.note)
-    click.echo(artefacts.draw("claims", recorded, study.output))
+    draw(["claims"], study)
 
 
 if __name__ == "__main__":

@@ -1,35 +1,44 @@
 """Test error and confusion matrix of weights: `make eval WEIGHTS=FILE NETWORK=resnet-20`."""
 
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the package beside this script
 
 import click
 
 from resnet_paper import names
 from resnet_paper.errors import UserError
-from resnet_paper.networks.weights import load_weights
 from resnet_paper.results import confusion, figures
 from resnet_paper.results.tables import save
 from resnet_paper.runs.datasets import DATA_SETS
-from resnet_paper.study.evaluate import (
-    classify,
-    confusion_counts,
-    loss_and_error,
-    normalisation,
-    recorded_normalisation,
-)
-from resnet_paper.study.options import Command, NetworkName, options
-from resnet_paper.study.responses import refuse_weights_of_another
+from resnet_paper.runs.run import record_beside
+from resnet_paper.study.options import FILE, Command, NetworkName, options
 from resnet_paper.study.study import Study
-from resnet_paper.training import data
 
 
 @click.command(cls=Command)
 @options
-@click.option("--weights", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--network", type=NetworkName(), help="The network that --weights are of.")
-@click.option("--normalisation", "named", help="Of the images that --weights were trained on.")
+@click.option("--weights", type=FILE, help="A file of weights for eval.")
+@click.option("--network", type=NetworkName(), help="Of WEIGHTS.")
+@click.option(
+    "--normalisation",
+    "named",
+    help="Of the images that WEIGHTS saw: "
+    "'per-pixel mean', channels, 'imagenet channels', or numbers.",
+)
 def main(study: Study, weights: Path | None, network: str | None, named: str | None) -> None:
     """Evaluate the weights that are recorded, or a file of weights, on the test images."""
+    from resnet_paper.networks.weights import load_weights  # loads torch
+    from resnet_paper.study.evaluate import (
+        classify,
+        confusion_counts,
+        loss_and_error,
+        normalisation,
+    )
+    from resnet_paper.study.responses import refuse_weights_of_another
+    from resnet_paper.training import data
+
     if weights is None:
         results = study.results([network] if network else None)
         for each in results:
@@ -51,8 +60,8 @@ def main(study: Study, weights: Path | None, network: str | None, named: str | N
     for file, name, *_ in todo:
         names.require_image_size(name, study.recipe.image_size)
         refuse_weights_of_another(name, file)
-        of_run = study.recipe.normalisation if weights is None else recorded_normalisation(file)
-        chosen = named or of_run
+        record = record_beside(file)
+        chosen = named or (record.recipe.normalisation if record else "")
         if not chosen:
             raise UserError(
                 f"how were the images normalised that {file} was trained on? Say so by "

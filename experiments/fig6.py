@@ -1,51 +1,29 @@
 """Figure 6: `make fig6 DEPTHS="20 32 44 56 110"`."""
 
-from collections.abc import Sequence
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the package beside this script
 
 import click
 
-from resnet_paper.errors import UserError
-from resnet_paper.paper import facts
-from resnet_paper.results import artefacts
-from resnet_paper.results.artefacts import ARTEFACTS, Recorded, Wanted
-from resnet_paper.study.options import Command, NetworkName, depths, options, set_options
+from experiments.reproduce import network_option, reproduce
+from resnet_paper.results.artefacts import Wanted
+from resnet_paper.study.options import Command, depths_option, plain_depths_option, set_options
 from resnet_paper.study.study import Study
-
-DEFAULT_NETWORK = Recorded.network
+from resnet_paper.study.trainer import Trainer
 
 
 @click.command(cls=Command)
 @set_options
-@options
-@click.option("--depths", "resnets", default=facts.RESNET_DEPTHS, callback=depths("resnet"))
-@click.option("--plain-depths", "plain", default=facts.PLAIN_DEPTHS, callback=depths("plain"))
-@click.option(
-    "--network",
-    type=NetworkName(),
-    default=DEFAULT_NETWORK,
-    help="The net whose moving and precise BN are compared.",
-)
-def main(study: Study, resnets: list[str], plain: list[str], network: str) -> None:
+@depths_option
+@plain_depths_option
+@network_option
+def main(
+    study: Study, trainer: Trainer, resnets: list[str], plain: list[str], network: str
+) -> None:
     """Train the plain and residual nets that are missing, then draw the paper's Figure 6."""
-    needed = ARTEFACTS["fig6"].networks(Wanted(study.settings, resnets, plain))
-    check_network(study, network, needed)
-    study.complete(study.runs_of(needed))
-    draw(study, network)
-
-
-def check_network(study: Study, network: str, trained: Sequence[str]) -> None:
-    """UserError unless the net whose precise BN is drawn is recorded or will be trained."""
-    known = {DEFAULT_NETWORK, *([] if study.draw_only else trained)}
-    if network not in known and not study.has_begun(network):
-        raise UserError(
-            f"{network} is neither recorded in {study.root} nor trained for this figure"
-        )
-
-
-def draw(study: Study, network: str = DEFAULT_NETWORK) -> None:
-    """Figure 6 as the paper draws it, with precise BN, with the paper's curves; its tables."""
-    recorded = Recorded(study.results_to_draw(), study.settings, study.note, network)
-    click.echo(artefacts.draw("fig6", recorded, study.output))
+    reproduce(["fig6"], study, trainer, Wanted(study.settings, resnets, plain), network)
 
 
 if __name__ == "__main__":

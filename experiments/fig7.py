@@ -1,30 +1,24 @@
 """Figure 7: `make fig7`."""
 
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the package beside this script
+
 import click
 
-from resnet_paper.results import artefacts
-from resnet_paper.results.artefacts import ARTEFACTS, Recorded, Wanted
-from resnet_paper.study.options import Command, options, set_options
+from experiments.reproduce import reproduce
+from resnet_paper.results.artefacts import Wanted
+from resnet_paper.study.options import Command, set_options
 from resnet_paper.study.study import Study
+from resnet_paper.study.trainer import Trainer
 
 
 @click.command(cls=Command)
 @set_options
-@options
-def main(study: Study) -> None:
+def main(study: Study, trainer: Trainer) -> None:
     """Train Figure 7's networks that are missing, measure their responses, draw the figure."""
-    study.complete(study.runs_of(ARTEFACTS["fig7"].networks(Wanted(study.settings))))
-    draw(study)
-
-
-def draw(study: Study) -> None:
-    """Figure 7 and its means, the responses that are missing measured first."""
-    if not study.draw_only:
-        from resnet_paper.study.responses import record_missing  # loads torch
-
-        record_missing(study)
-    recorded = Recorded(study.results_to_draw(), study.settings, study.note)
-    click.echo(artefacts.draw("fig7", recorded, study.output))
+    reproduce(["fig7"], study, trainer, Wanted(study.settings))
 
 
 if __name__ == "__main__":

@@ -1,21 +1,23 @@
 """Copy finished runs to where the published ones are: `make publish RUNS=my-runs`."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the package beside this script
 
 import click
 
 from resnet_paper.errors import UserError
-from resnet_paper.study import publish, responses
-from resnet_paper.study.options import Command, options
+from resnet_paper.study.options import FOLDER, Command, options
 from resnet_paper.study.study import Study
-from resnet_paper.training import data
-from resnet_paper.training.images import Normalisation
 
 
 @click.command(cls=Command)
 @options
-@click.option("--to", type=click.Path(path_type=Path), default=Study.root, show_default=True)
+@click.option(
+    "--to", type=FOLDER, default=Study.root, show_default=True, help="Where publish copies runs."
+)
 def main(study: Study, to: Path) -> None:
     """Publish the finished runs of these settings that are not published yet; trains nothing.
 
@@ -38,11 +40,13 @@ def main(study: Study, to: Path) -> None:
         click.echo(f"{result}: {state}, {there.directory}")
     if not missing:
         return
+    from resnet_paper.study import publish, responses  # loads torch
+    from resnet_paper.training import data
+
     responses.record_missing(study)
     dataset = data.load(study.recipe, study.data_dir)
-    normalise = Normalisation.of(dataset.train, study.recipe.normalisation)
     for run in missing:
-        published = publish.publish(run.result(), to, dataset.test, normalise)
+        published = publish.publish(run.result(), to, dataset.test, dataset.normalise)
         weights = published.record.published
         precision = f"with weights in {weights.weights}" if weights else "without weights"
         click.echo(f"{run}: published, {published.run.directory}, {precision}")

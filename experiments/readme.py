@@ -1,6 +1,9 @@
 """The README's generated tables: `make readme`."""
 
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the package beside this script
 
 import click
 

@@ -1,23 +1,33 @@
 """The shortcut options A, B and C at one depth: `make shortcuts DEPTH=20`."""
 
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the package beside this script
+
 import click
 
-from resnet_paper.results import artefacts
-from resnet_paper.results.artefacts import ARTEFACTS, Recorded, Wanted
-from resnet_paper.study.options import Command, depth, options, set_options
+from experiments.reproduce import reproduce
+from resnet_paper.results.artefacts import Wanted
+from resnet_paper.study.options import Command, depth, set_options
 from resnet_paper.study.study import Study
+from resnet_paper.study.trainer import Trainer
 
 
 @click.command(cls=Command)
 @set_options
-@options
-@click.option("--depth", "layers", type=int, default=20, callback=depth, show_default=True)
-def main(study: Study, layers: int) -> None:
+@click.option(
+    "--depth",
+    "layers",
+    type=int,
+    default=20,
+    callback=depth,
+    show_default=True,
+    help="Of the nets of shortcuts.",
+)
+def main(study: Study, trainer: Trainer, layers: int) -> None:
     """Train what is missing of the three options, then tabulate them as the paper's Table 3."""
-    needed = ARTEFACTS["shortcuts"].networks(Wanted(study.settings, depth=layers))
-    study.complete(study.runs_of(needed))
-    recorded = Recorded(study.results_to_draw(), study.settings, study.note)
-    click.echo(artefacts.draw("shortcuts", recorded, study.output))
+    reproduce(["shortcuts"], study, trainer, Wanted(study.settings, depth=layers))
 
 
 if __name__ == "__main__":

@@ -1,22 +1,33 @@
 """Every run of a study, finished, under way or missing: `make status`."""
 
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the package beside this script
+
 import click
 
-from resnet_paper.paper import facts
 from resnet_paper.runs.recipe import COMPARED
-from resnet_paper.study.options import Command, depths, options, set_options
-from resnet_paper.study.status import status
+from resnet_paper.study.options import (
+    Command,
+    depths_option,
+    options,
+    plain_depths_option,
+    seeds_option,
+)
+from resnet_paper.study.status import how_to_drop, status
 from resnet_paper.study.study import Study
 
 
 @click.command(cls=Command)
-@set_options
+@seeds_option
 @options
-@click.option("--depths", "resnets", default=facts.RESNET_DEPTHS, callback=depths("resnet"))
-@click.option("--plain-depths", "plain", default=facts.PLAIN_DEPTHS, callback=depths("plain"))
+@depths_option
+@plain_depths_option
 def main(study: Study, resnets: list[str], plain: list[str]) -> None:
-    """Say where each run of Table 6 and Figure 6, or of a comparison, stands, and others begun."""
-    for line in status(study, study.runs_of(COMPARED.get(study.settings, plain + resnets))):
+    """Every run of a study: finished, under way, stopped or missing; and others begun."""
+    statuses = status(study, study.runs_of(COMPARED.get(study.settings, plain + resnets)))
+    for line in filter(None, [*statuses, how_to_drop(statuses)]):
         click.echo(line)
 
 

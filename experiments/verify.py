@@ -1,6 +1,9 @@
 """Your own runs beside the published ones and the paper: `make verify RUNS=my-runs`."""
 
 import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the package beside this script
 
 import click
 
@@ -15,7 +18,11 @@ from resnet_paper.study.study import PUBLISHED, Study
 
 @click.command(cls=Command)
 @options
-@click.option("--against", type=Word(SETTINGS), help="Settings of the published runs.")
+@click.option(
+    "--against",
+    type=Word(SETTINGS),
+    help="Settings of the runs that verify compares with; by default SETTINGS.",
+)
 def main(study: Study, against: str | None) -> None:
     """Say whether finished runs agree with the published ones; exits with 1 if one differs."""
     if study.root.resolve() == PUBLISHED.resolve():

@@ -11,13 +11,13 @@ from resnet_paper.paper import facts
 from resnet_paper.results import artefacts, figures
 from resnet_paper.results.artefacts import Recorded
 from resnet_paper.study import responses
-from resnet_paper.study.options import Command, NetworkName, options
+from resnet_paper.study.options import FILE, Command, NetworkName, options
 from resnet_paper.study.study import PUBLISHED, Study
 
 
 @click.command(cls=Command)
 @options
-@click.option("--weights", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--weights", type=FILE)
 @click.option(
     "--network", type=NetworkName(), help="The network that --weights are of, as in resnet-20."
 )

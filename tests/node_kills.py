@@ -38,11 +38,12 @@ from msgspec.structs import replace
 from pathlib import Path
 from resnet_paper.runs.recipe import SETTINGS
 from resnet_paper.study.study import Study
+from resnet_paper.study.trainer import Trainer
 SETTINGS["kills"] = replace(SETTINGS["demo"], train_images=200, batch_size=8, iterations=800,
                             milestones=(400, 600), measure_every=10, test_images=20,
                             unaugmented_images=20)
-study = Study("kills", Path(sys.argv[1]), device="cpu", precision="float32", engine=sys.argv[2])
-study.complete([study.run("resnet-8", 0)])
+study = Study("kills", Path(sys.argv[1]))
+Trainer("cpu", "float32", engine=sys.argv[2]).complete(study, [study.run("resnet-8", 0)])
 """
 
 

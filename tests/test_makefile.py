@@ -1,35 +1,85 @@
-"""A slip on make's command line is refused before anything is set up or trained."""
+"""What is typed is what a command gets, and a slip on make's command line is refused before it."""
 
 import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
+import click
 import pytest
 
-from resnet_paper.study.options import MAKE_VARIABLES
+from experiments import __main__ as experiments
+from resnet_paper.errors import UserError
+from resnet_paper.runs.recipe import SETTINGS
+from resnet_paper.study import make_variables
+from resnet_paper.study.make_variables import arguments, check, options_of, typed
+from resnet_paper.study.options import trainer_options
 
 ROOT = Path(__file__).parents[1]
+APART = ("MAKE", "MF", "DATA_DIR")  # of a make that runs the tests
 
-pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
 
-def make(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """What make would do, apart from a make that runs the tests."""
-    apart = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("MAKE", "MF")) and name != "DATA_DIR"
-    }
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone whose .venv is this Python and what it has."""
+    folder = tmp_path_factory.mktemp("clone")
+    for name in ("Makefile", "experiments", "resnet_paper", "setup.cfg", "pyproject.toml"):
+        (folder / name).symlink_to(ROOT / name)
+    python = folder / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    (folder / ".venv" / "ready").touch()
+    return folder
+
+
+def make(clone: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    apart = {name: value for name, value in os.environ.items() if not name.startswith(APART)}
     return subprocess.run(
-        ["make", "--dry-run", *arguments],
-        cwd=ROOT,
+        ["make", *arguments],
+        cwd=clone,
         env={**apart, **variables},
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def refusal(answer: subprocess.CompletedProcess[str]) -> str:
+    """The line by which make refused, before anything else."""
+    assert (answer.returncode, answer.stdout) == (2, "")
+    return answer.stderr.splitlines()[0]
+
+
+@needs_make
+@pytest.mark.parametrize(
+    ("slip", "says"),
+    [
+        (
+            "table6 DEPTH=20",
+            "Error: make table6 does not use DEPTH (did you mean DEPTHS?): it uses",
+        ),
+        ("test KILLS=3", "Error: make test does not use KILLS: it uses DATA_DIR"),
+        ("status figure6", "Error: there is no target figure6: make help lists them"),
+        ("demo TORCH=gpu", "TORCH=gpu means nothing: TORCH=cpu installs a PyTorch without CUDA"),
+    ],
+)
+def test_make_refuses_a_slip_before_anything_else(clone: Path, slip: str, says: str) -> None:
+    assert says in refusal(make(clone, *slip.split()))
+
+
+def check_of(slip: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The line by which make's check refuses "table6 fig6 NAME=VALUE"."""
+    words = slip.split()
+    targets = [word for word in words if "=" not in word]
+    monkeypatch.setenv("MAKEFLAGS", " -- " + " ".join(words[len(targets) :]))
+    with pytest.raises(SystemExit) as refused:
+        experiments.main("check", *targets)
+    return str(refused.value.code)
 
 
 @pytest.mark.parametrize(
@@ -43,69 +93,122 @@ def make(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         ("demo SETTINGS=paper", "", "RUNS"),
         ("table6 fig7 KILLS=3", "", "DEPTHS"),
         ("table1 RUNS=mine", "", "no variables"),
+        ("figures ENGINE=ray", "", "RUNS"),
+        ("claims YES=1", "", "RUNS"),
+        ("lint DATA_DIR=mine", "", "no variables"),
     ],
 )
-def test_a_variable_that_no_named_target_uses_is_refused(slip: str, meant: str, uses: str) -> None:
-    answer = make(*slip.split())
-    assert answer.returncode == 2
-    assert answer.stdout == ""
-    wrong = slip.split()[-1].split("=")[0]
+def test_a_variable_that_no_named_target_uses_is_refused(
+    slip: str, meant: str, uses: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = check_of(slip, monkeypatch)
+    *targets, wrong = slip.split("=")[0].split()
     suggestion = f" (did you mean {meant}?)" if meant else ""
-    assert f"does not use {wrong}{suggestion}: it uses " in answer.stderr
-    assert re.search(rf"\b{uses}\b", answer.stderr.split(": it uses ")[1])
+    said = f"Error: make {' '.join(targets)} does not use {wrong}{suggestion}: it uses "
+    assert line.startswith(said)
+    assert re.search(rf"\b{uses}\b", line.removeprefix(said))
 
 
-def test_a_mistyped_target_is_refused_before_its_variables() -> None:
-    answer = make("figure6", "SETTINGS=tiny")
-    assert answer.returncode == 2
-    assert "there is no target figure6: make help lists them" in answer.stderr
+@pytest.mark.parametrize(
+    ("slip", "says"),
+    [
+        ("figure6 SETTINGS=tiny", "there is no target figure6: make help lists them"),
+        ("table6 DEPTHS=", "DEPTHS is empty: leave it out for its default"),
+        ("table6 YES=yes", "YES=yes means nothing: YES=1 trains for hours without asking"),
+        ("table6 DRY_RUN=0", "DRY_RUN=0 means nothing: DRY_RUN=1 prints the plan and ends"),
+    ],
+)
+def test_other_slips_are_refused(slip: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert says in check_of(slip, monkeypatch)
 
 
-@pytest.mark.parametrize("name", ["DEPTHS", "DEPTH", "SETTINGS"])
-def test_training_takes_no_variable_from_the_environment(name: str) -> None:
-    answer = make("table6", **{name: "20"})
-    assert answer.returncode == 2
-    assert f"{name} is set in the environment" in answer.stderr
-    assert make("table6", "DEPTHS=20", DEPTHS="32").returncode == 0
-    assert make("figures", **{name: "tiny"}).returncode == 0
+@needs_make
+def test_a_mistyped_target_sets_up_nothing(tmp_path: Path) -> None:
+    for name in ("Makefile", "experiments", "setup.cfg", "pyproject.toml"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    assert "no target figure6" in refusal(make(tmp_path, "figure6"))
+    assert "  table6 " in make(tmp_path, "help").stdout
+    assert not (tmp_path / ".venv").exists()
 
 
-def test_an_empty_variable_is_refused() -> None:
-    answer = make("table6", "DEPTHS=")
-    assert answer.returncode == 2
-    assert "DEPTHS is empty" in answer.stderr
+@needs_make
+def test_a_command_gets_what_is_typed(clone: Path) -> None:
+    """Spaces, quotes, "=", "$" and a home directory, from the command line or the environment."""
+    runs = """exp lr=0.1 'wd' "$x" $(y) \\ """
+    answer = make(clone, "status", f"RUNS={runs}", SETTINGS="tiny", NETWORK="", DEVICE="tpu")
+    assert f"{runs} does not exist" in answer.stderr
+    assert "SETTINGS=tiny is set in the environment" in answer.stderr
+    assert not re.search("NETWORK|DEVICE|tpu", answer.stderr)
+    answer = make(clone, "status", RUNS="~/mine", HOME=str(clone))
+    assert f"{clone}/mine does not exist" in answer.stderr
+    assert "'mine' is none of" in make(clone, "status", "SETTINGS=mine", SETTINGS="tiny").stderr
 
 
-def test_a_pytorch_without_cuda_is_asked_of_its_own_index() -> None:
+@needs_make
+def test_targets_named_together_are_one_command(clone: Path) -> None:
+    recipes = make(clone, "--dry-run", "table6", "fig6", "claims", "PLAIN_DEPTHS=20").stdout
+    commands = re.findall(r"experiments (?!check)(.*)", recipes)
+    assert commands == ["reproduce table6 fig6 claims"]
+    answer = make(clone, "claims", "fig6", "DEPTHS=21")
+    assert "DEPTHS (--depths): 21 is not 6n+2: the nearest are 20 or 26" in answer.stderr
+
+
+@needs_make
+def test_what_is_asked_for_first_is_installed_first(clone: Path) -> None:
     install = "pip install --extra-index-url https://download.pytorch.org/whl/cpu --editable"
-    fresh = ("--assume-new=setup.cfg", "demo")
-    steps = make(*fresh, "TORCH=cpu").stdout
+    fresh = ("--dry-run", "--assume-new=setup.cfg", "demo")
+    steps = make(clone, *fresh, "TORCH=cpu").stdout
     assert install in steps
-    assert "import torch; sys.exit(torch.version.cuda and" in steps  # what pip took is checked
-    assert not re.search("index|torch.version", make(*fresh).stdout)
-    assert make("demo", "TORCH=gpu").returncode == 2
+    assert "torch.version.cuda" in steps  # what pip took is checked
+    assert not re.search("index|torch.version", make(clone, *fresh).stdout)
+    extras = {"report": "report", "train ENGINE=ray": "ray", "fig7 TRACK=wandb": "wandb"}
+    extras["eval WEIGHTS=mine.safetensors"] = "safetensors"
+    for typed_line, extra in extras.items():
+        steps = make(clone, "--dry-run", *typed_line.split()).stdout
+        assert re.findall(r"'\.\[(\w+)\]'", steps) == [extra]
 
 
-def test_only_what_is_given_is_passed_on() -> None:
-    """The defaults are those of the commands."""
-    assert make("train", "NETWORK=plain-56").stdout.splitlines()[-1] == (
-        '.venv/bin/python experiments/train.py --network "plain-56"'
-    )
-    line = make("table6", "DEPTHS=20 32", "SEEDS=2").stdout.splitlines()[-1]
-    assert line.endswith('reproduce.py table6 --depths "20 32" --seeds "2"')
+def test_help_lists_each_target_and_variable_and_the_settings(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    experiments.main("help")
+    text = capsys.readouterr().out
+    for target in ("help", "table6", "clean", "report"):
+        assert len(re.findall(rf"^  {target} +\S", text, re.M)) == 1
+    for variable in ("SETTINGS", "DEPTHS", "DRY_RUN", "PYTHON", "TORCH", "KILLS"):
+        assert len(re.findall(rf"^  {variable} +\S", text, re.M)) == 1
+    assert set(SETTINGS) <= set(re.findall(r"[\w-]+", text))
 
 
-def test_targets_named_together_are_one_command() -> None:
-    lines = make("table6", "fig6", "claims", "PLAIN_DEPTHS=20").stdout.splitlines()
-    commands = [line for line in lines if "experiments/" in line]
-    assert len(commands) == 1
-    assert commands[0].endswith('reproduce.py table6 fig6 claims --plain-depths "20"')
+@pytest.mark.parametrize(
+    ("makeflags", "given"),
+    [
+        ("", {}),
+        ("k -j2 --jobserver-auth=3,4", {}),
+        (r"k --no-print-directory -- RUNS=a\ b=c DEPTHS=", {"RUNS": "a b=c", "DEPTHS": ""}),
+        (r" -- RUNS=q'\"$$x\\b SEEDS:=3", {"RUNS": r"""q'"$x\b""", "SEEDS": "3"}),
+    ],
+)
+def test_the_command_line_is_read_from_makeflags(makeflags: str, given: dict[str, str]) -> None:
+    assert typed(makeflags) == given
 
 
-def test_messages_name_the_variables_that_make_has() -> None:
-    """KILLS is of a command of the tests alone."""
-    used = re.findall(
-        r"^(?:WHERE|HOW|STUDY|USES_\w+) +:= (.*)$", (ROOT / "Makefile").read_text(), re.M
-    )
-    names = {name for line in used for name in line.split() if not name.startswith("$")}
-    assert names - {"KILLS"} == MAKE_VARIABLES
+@click.command()
+@trainer_options
+def train(**_: object) -> None:
+    """A command."""
+
+
+def test_the_command_line_comes_before_the_environment() -> None:
+    environment = {"DEVICE": "cpu", "PRECISION": "tf32", "TRACK": " ", "OTHER": "1"}
+    found = arguments(train, {"DEVICE": "cuda", "YES": "1"}, environment)
+    assert found == ["--device=cuda", "--precision=tf32", "--yes"]
+    with pytest.raises(UserError, match="YES=no means nothing"):
+        arguments(train, {}, {"YES": "no"})
+
+
+def test_any_option_is_a_variable() -> None:
+    assert make_variables.variable("--data-dir") == "DATA_DIR"
+    assert {"DEVICE", "DRY_RUN"} <= options_of(train).keys()
+    with pytest.raises(UserError, match=r"does not use DRYRUN \(did you mean DRY_RUN\?\)"):
+        check({"train": options_of(train)}, {"DRYRUN": "1"})

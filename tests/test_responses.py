@@ -13,6 +13,7 @@ from resnet_paper import responses as command
 from resnet_paper.errors import UserError
 from resnet_paper.networks.build import build
 from resnet_paper.networks.hooks import response_layers
+from resnet_paper.runs.run import Result
 from resnet_paper.study import responses
 from resnet_paper.study.study import Study
 from resnet_paper.training.data import synthetic
@@ -58,11 +59,15 @@ def test_hooks_are_gone_afterwards(images: Images) -> None:
     assert not any(module._forward_hooks for module in network.modules())
 
 
-def test_weights_of_a_run_are_of_its_network(tmp_path: Path) -> None:
-    (tmp_path / "run.json").write_text('{"network": "resnet-20"}')
-    responses.refuse_weights_of_another("resnet-20", tmp_path / "weights.pt")
+def test_weights_of_a_run_are_of_its_network(
+    record_run: Callable[..., Result], tmp_path: Path
+) -> None:
+    weights = record_run("resnet-20").run.weights_file
+    responses.refuse_weights_of_another("resnet-20", weights)
     with pytest.raises(UserError, match="weights of a resnet-20, not of a plain-20"):
-        responses.refuse_weights_of_another("plain-20", tmp_path / "weights.pt")
+        responses.refuse_weights_of_another("plain-20", weights)
+    (tmp_path / "run.json").write_text('{"network": "somebody\'s own"}')
+    responses.refuse_weights_of_another("plain-20", tmp_path / "weights.pt")
 
 
 def test_responses_that_are_not_finite_are_an_error(images: Images) -> None:

@@ -45,23 +45,28 @@ class Cluster:
     """An engine whose runs are Ray tasks: on CPUs one thread each, on GPUs a share of one each."""
 
     def __init__(
-        self, device: str, precision: str, recipe: Recipe, folder: str | None = None
+        self,
+        device: str,
+        precision: str,
+        recipe: Recipe,
+        folder: str | None = None,
+        kernels: str = "auto",
     ) -> None:
         """folder: where tasks have their directories; None: where a node has temporary ones."""
         self.recipe, self.folder = recipe, folder
         self.memory, self.on_each_gpu = 0, 1
-        self.asked = device, precision
+        self.asked = device, precision, kernels
         self.cancelled: list[ray.ObjectRef[Any]] = []
         self.on_gpus = device != "cpu" and bool(nodes("GPU"))
         if device == "cuda" and not self.on_gpus:
             raise UserError("the Ray cluster has no GPU: use DEVICE=cpu (--device cpu)")
-        self.nodes, self.backend, self.gpu_memory = self.survey(device, precision)
+        self.nodes, self.backend, self.gpu_memory = self.survey(device, precision, kernels)
         if self.on_gpus and self.backend.device == "cpu":  # GPUs that PyTorch cannot use
             self.on_gpus = False
-            self.asked = "cpu", precision
+            self.asked = "cpu", precision, kernels
             self.nodes, self.backend, _ = self.survey(*self.asked)
 
-    def survey(self, device: str, precision: str) -> tuple[list[Node], Backend, int]:
+    def survey(self, device: str, precision: str, kernels: str) -> tuple[list[Node], Backend, int]:
         """The nodes, how they all compute, and the bytes of memory of a GPU.
 
         Nodes that are gone before they have answered are left out. Raises UserError if the others
@@ -74,19 +79,19 @@ class Cluster:
                 raise UserError(
                     f"the Ray cluster has no node with a {'GPU' if self.on_gpus else 'CPU'}"
                 )
-            answers = self.answers(asked, device, precision)
+            answers = self.answers(asked, device, precision, kernels)
         found: dict[Backend, int] = {}
         for _, (backend, memory) in answers:
             found[backend] = min(memory, found.get(backend, memory))
         if len(found) != 1:
             raise UserError(
                 f"the nodes of the Ray cluster compute differently ({'; '.join(map(str, found))}): "
-                "name one way by DEVICE and PRECISION (--device, --precision)"
+                "name one way by DEVICE, PRECISION and KERNELS (--device, --precision, --kernels)"
             )
         return [node for node, _ in answers], *next(iter(found.items()))
 
     def answers(
-        self, asked: Sequence[Node], device: str, precision: str
+        self, asked: Sequence[Node], device: str, precision: str, kernels: str
     ) -> list[tuple[Node, tuple[Backend, int]]]:
         """`worker.survey` of each node that is not gone; UserError if one cannot train."""
         tasks = [
@@ -96,7 +101,7 @@ class Cluster:
                 num_gpus=0.01 if self.on_gpus else 0,
                 scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
             )
-            .remote(device, precision, self.recipe.iterations)
+            .remote(device, precision, self.recipe.iterations, kernels)
             for node in asked
         ]
         say_if_busy(tasks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import nn
@@ -48,3 +49,10 @@ def build(network: str, seed: int = 0, classes: int | None = None) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return CONSTRUCTORS[name.kind](name, classes or default)
+
+
+@cache
+def blueprint(network: str, classes: int | None = None) -> nn.Module:
+    """A network without numbers, on the meta device: its layers and their shapes."""
+    with torch.device("meta"):
+        return build(network, classes=classes)

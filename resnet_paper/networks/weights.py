@@ -6,12 +6,11 @@ from collections import Counter
 from collections.abc import Mapping
 
 import click
-import torch
 from torch import Tensor, nn
 
 from resnet_paper import names
 from resnet_paper.errors import UserError
-from resnet_paper.networks.build import build
+from resnet_paper.networks.build import blueprint, build
 from resnet_paper.networks.foreign_keys import UnmatchedError, match
 from resnet_paper.networks.weights_file import read_state
 
@@ -100,8 +99,7 @@ def fitting(found: State, classes: int | None) -> list[str]:
         candidates += [f"plain-{depth}", *names.shortcut_networks(depth).values()]
     fits = []
     for other in candidates:
-        with torch.device("meta"):
-            own = without_counts(build(other, classes=classes).state_dict())
+        own = without_counts(blueprint(other, classes).state_dict())
         if Counter(tuple(value.shape) for value in own.values()) == shapes:
             fits.append(other)
     return fits

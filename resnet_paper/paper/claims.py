@@ -1,4 +1,4 @@
-"""The paper's claims about its CIFAR-10 nets (section 4.2), as comparisons of numbers."""
+"""The paper's claims about its CIFAR-10 nets, and on signals, as comparisons of numbers."""
 
 from __future__ import annotations
 
@@ -10,19 +10,26 @@ from resnet_paper.paper import facts
 class LessThan(NamedTuple):
     """left < right: a quantity of one network, and that of another or a bound."""
 
-    # "test error", "training error" (both %), "mean response", or "diverged": how many runs did
+    # "test error", "training error" (both %), "mean response", "diverged": how many runs did, or of
+    # a new or a trained net "gradient factor": by which its norm grows from a layer to the one
+    # before it, "signal ratio": the last layer's output std over the first's
     quantity: str
     left: str | float
     right: str | float
 
 
 class Claim(NamedTuple):
-    """A sentence of section 4.2 that can be checked: it holds if all its comparisons do."""
+    """A sentence that can be checked: it holds if all its comparisons do.
+
+    where: in the paper, or MEASURED_HERE.
+    """
 
     words: str
     where: str
     comparisons: tuple[LessThan, ...]
 
+
+MEASURED_HERE = "not in the paper"
 
 CLAIMS = (
     Claim(
@@ -88,6 +95,25 @@ CLAIMS = (
         (
             LessThan("mean response", "resnet-56", "resnet-20"),
             LessThan("mean response", "resnet-110", "resnet-56"),
+        ),
+    ),
+    *(
+        Claim(
+            f"Gradients of {state} plain nets do not vanish from the last layer to the first",
+            "section 4.1",
+            tuple(
+                LessThan(f"gradient factor, {state}", 1.0, f"plain-{depth}")
+                for depth in (20, 56, 110)
+            ),
+        )
+        for state in ("new", "trained")
+    ),
+    Claim(
+        "New plain nets' gradients grow towards the input faster than those of ResNets",
+        MEASURED_HERE,
+        tuple(
+            LessThan("gradient factor, new", f"resnet-{depth}", f"plain-{depth}")
+            for depth in (20, 56, 110)
         ),
     ),
 )

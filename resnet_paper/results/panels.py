@@ -177,8 +177,8 @@ def error_ticks(
 
     At the paper's length, Figure 6's and 15. Else round numbers up to 1.5 times the greatest mean
     error after the iteration `since`, but at least to 5 and at most to 100: the first, steep part
-    of the curves may be off the scale, as in Figure 6. since: by default the first drop of the learning
-    rate, or half of the iterations if it never drops.
+    of the curves may be off the scale, as in Figure 6. since: by default the first drop of the
+    learning rate, or half of the iterations if it never drops.
     """
     if has_paper_length(recipe):
         return range(0, facts.FIGURE6_ERROR_TICKS[-1] + 1, 5)

@@ -24,6 +24,7 @@ from resnet_paper.results.panels import conditions
 from resnet_paper.results.style import style
 from resnet_paper.results.tables import Table
 from resnet_paper.runs.datasets import DATA_SETS
+from resnet_paper.runs.gradients import Gradients
 from resnet_paper.runs.recipe import COMPARED, SETTINGS
 from resnet_paper.runs.record import Record, Resumption
 from resnet_paper.runs.run import Result
@@ -45,7 +46,9 @@ class Section(NamedTuple):
     alt: str = ""
 
 
-def page(results: Sequence[Result], settings: str, note: str = "") -> str:
+def page(
+    results: Sequence[Result], settings: str, note: str = "", gradients: Gradients | None = None
+) -> str:
     """The report on the runs of some settings. It loads nothing from the network."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -56,6 +59,7 @@ def page(results: Sequence[Result], settings: str, note: str = "") -> str:
     )
     environment.filters["markdown"] = markdown
     recipe = SETTINGS[settings]
+    recorded = Recorded(results, settings, note, gradients=gradients)
     return environment.get_template("report.html.jinja").render(
         settings=settings,
         data_set=DATA_SETS[recipe.dataset],
@@ -64,19 +68,18 @@ def page(results: Sequence[Result], settings: str, note: str = "") -> str:
         runs=len(results),
         networks=len({result.network for result in results}),
         hours=sum(result.record.seconds or 0 for result in results) / 3600,
-        sections=list(sections(results, settings, note)) if results else [],
+        sections=list(sections(recorded)) if results else [],
         kinds=interactive.kinds(recipe),
         shown=interactive.SHOWN,
         plotly=Markup(get_plotlyjs()),
     )
 
 
-def sections(results: Sequence[Result], settings: str, note: str) -> Iterator[Section]:
+def sections(recorded: Recorded) -> Iterator[Section]:
     """The page's sections, for which there is something recorded."""
-    recorded = Recorded(results, settings, note)
-    for artefact in artefacts_of(settings).values():
+    for artefact in artefacts_of(recorded.settings).values():
         yield from sections_of(artefact, recorded)
-    yield Section("Runs", runs_table(results))
+    yield Section("Runs", runs_table(recorded.results))
 
 
 def sections_of(artefact: Artefact, recorded: Recorded) -> Iterable[Section]:

@@ -97,7 +97,7 @@ def label_right(axes: Axes, labels: Iterable[Label]) -> None:
     ordered = sorted(labels, key=lambda label: label.height)
     heights = [min(label.height, top) for label in ordered]
     for label, height, place in zip(
-        ordered, heights, spread(heights, (top - bottom) / 18), strict=True
+        ordered, heights, set_apart(heights, (top - bottom) / 18), strict=True
     ):
         axes.annotate(
             label.text,
@@ -120,7 +120,7 @@ def label_right(axes: Axes, labels: Iterable[Label]) -> None:
         )
 
 
-def spread(heights: Sequence[float], gap: float) -> list[float]:
+def set_apart(heights: Sequence[float], gap: float) -> list[float]:
     """Places at least a gap apart and nearest to some ascending heights, by least squares.
 
     Neighbours that are too near are pooled, and stand about their common mean.

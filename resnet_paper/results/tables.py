@@ -56,7 +56,9 @@ def save(table: Table, folder: Path) -> list[Path]:
     return [markdown, csv]
 
 
-def compare_with_paper(paper: Iterable[facts.Result], results: Iterable[Result]) -> pd.DataFrame:
+def compare_with_paper(
+    paper: Iterable[facts.PaperResult], results: Iterable[Result]
+) -> pd.DataFrame:
     """A row for each of the paper's results; errors in % of the test images.
 
     ours_*: `statistics` of our errors at the last iteration, and the number of diverged runs, which

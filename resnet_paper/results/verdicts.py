@@ -12,9 +12,11 @@ import pandas as pd
 
 from resnet_paper import names
 from resnet_paper.paper.claims import CLAIMS, Claim, LessThan
+from resnet_paper.results import gradients
 from resnet_paper.results.statistics import TEST_ERROR_SPREAD, Spread, pooled, student_t
 from resnet_paper.results.summary import summary
 from resnet_paper.results.tables import Table
+from resnet_paper.runs.gradients import Gradients
 from resnet_paper.runs.recipe import PAPER, Recipe
 from resnet_paper.runs.run import Result
 
@@ -23,8 +25,14 @@ QUANTITIES = {
     "training error": "train_error_clean",
     "mean response": "mean_response",
     "diverged": "diverged",
+    "gradient factor, new": "new_factor",
+    "gradient factor, trained": "trained_factor",
+    "signal ratio, new": "new_forward",
+    "signal ratio, trained": "trained_forward",
 }
-NOISY = tuple(quantity for quantity in QUANTITIES if quantity != "diverged")
+OF_GRADIENTS = tuple(quantity for quantity in QUANTITIES if quantity.startswith(("grad", "sig")))
+# Those of which claims compare the means of two networks.
+NOISY = ("test error", "training error", "mean response", "gradient factor, new")
 ENOUGH = 4  # degrees of freedom at which a spread measured here is used
 
 
@@ -96,7 +104,12 @@ class Comparison:
         return [f"{text}, noise {self.noise:.{digits}f}" if is_noisy(self.claimed) else text]
 
 
-def claims_table(results: Iterable[Result], recipe: Recipe, note: str = "") -> Table:
+def claims_table(
+    results: Iterable[Result],
+    recipe: Recipe,
+    note: str = "",
+    measured_gradients: Gradients | None = None,
+) -> Table:
     """The verdict on each claim and its numbers, by the means over the results of one recipe.
 
     Of networks that were not trained on CIFAR-10 there are no verdicts.
@@ -105,12 +118,18 @@ def claims_table(results: Iterable[Result], recipe: Recipe, note: str = "") -> T
         basis = "No verdicts: the claims are about networks trained on CIFAR-10."
         compared: list[list[Comparison]] = [[] for _ in CLAIMS]
     else:
-        measured = summary(results)
-        own = {quantity: own_spread(quantity, measured) for quantity in NOISY}
-        spreads = {quantity: spread(quantity, own[quantity], recipe) for quantity in NOISY}
+        runs, of_layers = summary(results), gradients.of_claims(measured_gradients)
+        measured = {
+            quantity: of_layers if quantity in OF_GRADIENTS else runs for quantity in QUANTITIES
+        }
+        own = {quantity: own_spread(quantity, measured[quantity]) for quantity in NOISY}
+        spreads = {quantity: deciding_spread(quantity, own[quantity], recipe) for quantity in NOISY}
         basis = basis_of(own, spreads, recipe)
         compared = [
-            [compare(each, measured, spreads.get(each.quantity)) for each in claim.comparisons]
+            [
+                compare(each, measured[each.quantity], spreads.get(each.quantity))
+                for each in claim.comparisons
+            ]
             for claim in CLAIMS
         ]
     rows = [row(claim, each) for claim, of in zip(CLAIMS, compared, strict=True) for each in of]
@@ -265,7 +284,7 @@ def is_enough(of: Spread) -> bool:
     return of.degrees_of_freedom >= ENOUGH
 
 
-def spread(quantity: str, own: Spread, recipe: Recipe) -> Spread | None:
+def deciding_spread(quantity: str, own: Spread, recipe: Recipe) -> Spread | None:
     """The standard deviation over runs that decides comparisons of networks with few runs.
 
     That of the runs measured here if it has ENOUGH degrees of freedom; else, for errors on all test

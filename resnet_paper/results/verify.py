@@ -15,7 +15,6 @@ from matplotlib.lines import Line2D
 
 from resnet_paper import names
 from resnet_paper.paper import facts
-from resnet_paper.paper.reproductions import Spread, pooled
 from resnet_paper.results.curves import PRECISE, TEST, TRAIN, mean_curves
 from resnet_paper.results.formats import format_mean, format_number
 from resnet_paper.results.panels import (
@@ -27,9 +26,10 @@ from resnet_paper.results.panels import (
     has_paper_length,
     legend_of_frame,
 )
+from resnet_paper.results.statistics import Spread, pooled
 from resnet_paper.results.style import DASHED, PALETTE, WIDTH, legend_below, pale, style
 from resnet_paper.results.tables import Table
-from resnet_paper.results.verdicts import decimals, is_enough, noise_of, spread
+from resnet_paper.results.verdicts import deciding_spread, decimals, is_enough, noise_of
 from resnet_paper.runs.recipe import PAPER, Recipe
 from resnet_paper.runs.record import as_json
 from resnet_paper.runs.run import Result
@@ -258,7 +258,7 @@ def spread_of(
         return pooled(((each.std(), len(each)) for each in numbers), "measured here")
 
     own = over(two)
-    return own if is_enough(own) else spread(quantity, over(groups), recipe)
+    return own if is_enough(own) else deciding_spread(quantity, over(groups), recipe)
 
 
 def compare(

@@ -1,4 +1,7 @@
-"""The click options that the commands share; their defaults are Study's."""
+"""The click options that the commands share; their defaults are Study's and Trainer's.
+
+Each option is also a variable of make, so its help is a line of `make help`.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +16,19 @@ from typing import Any
 import click
 
 from resnet_paper import names
+from resnet_paper.errors import UnreadableError
+from resnet_paper.paper import facts
 from resnet_paper.runs.datasets import DATA_SETS
 from resnet_paper.runs.recipe import SETTINGS
+from resnet_paper.study.make_variables import variable
 from resnet_paper.study.study import Study
 from resnet_paper.study.tracking import TRACKERS
+from resnet_paper.study.trainer import Trainer
 
 DEVICES = ("auto", "cpu", "cuda")
 ENGINES = ("local", "ray")
 PRECISIONS = ("auto", "bfloat16", "tf32", "float32")
-MAKE_VARIABLES = {
-    *("SETTINGS", "RUNS", "DATA_DIR", "DEVICE", "PRECISION", "ENGINE", "TRACK", "YES", "SEEDS"),
-    *("CONCURRENT", "DEPTHS", "PLAIN_DEPTHS", "NETWORK", "SEED", "DEPTH", "WEIGHTS"),
-    *("NORMALISATION", "AGAINST"),
-}
+KERNELS = ("auto", "fused", "pytorch")
 ALIASES = {"gpu": "cuda", "bf16": "bfloat16", "fp32": "float32"}
 
 
@@ -37,16 +40,19 @@ class Command(click.Command):
             return super().make_context(*args, **extra)
         except click.UsageError as error:
             raise click.UsageError(of_make(error.format_message())) from error
+        except PermissionError as error:
+            raise UnreadableError.of(error.filename) from error
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except PermissionError as error:
+            raise UnreadableError.of(error.filename) from error
 
 
 def of_make(message: str) -> str:
     """A message of click's in which '--data-dir' reads DATA_DIR (--data-dir)."""
-
-    def both(option: re.Match[str]) -> str:
-        variable = option[1].upper().replace("-", "_")
-        return f"{variable} (--{option[1]})" if variable in MAKE_VARIABLES else option[0]
-
-    return re.sub(r"'--([a-z-]+)'", both, message)
+    return re.sub(r"'(--[a-z-]+)'", lambda option: f"{variable(option[1])} ({option[1]})", message)
 
 
 class Word(click.ParamType):
@@ -115,8 +121,19 @@ class NetworkName(click.ParamType):
         return network
 
 
-FOLDER = click.Path(path_type=Path)
-DEFAULTS = {field.name: field.default for field in fields(Study)}
+class PathInHome(click.Path):
+    """A path, in which a leading ~ is the home directory: make passes it on as it is typed."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            expanded = Path(value).expanduser()
+        except RuntimeError:
+            self.fail(f"{value}: there is no such home directory", param, ctx)
+        return super().convert(expanded, param, ctx)
+
+
+FOLDER = PathInHome(path_type=Path)
+FILE = PathInHome(exists=True, dir_okay=False, path_type=Path)
 
 
 def root_of_runs(_: click.Context, __: click.Parameter, root: Path) -> Path:
@@ -142,52 +159,120 @@ def data_directory(_: click.Context, __: click.Parameter, folder: Path) -> Path:
     return folder
 
 
-def options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that say which runs, where and how; the command gets them as a Study."""
+runs_option = click.option(
+    "--runs",
+    "root",
+    type=FOLDER,
+    default=Study.root,
+    callback=root_of_runs,
+    show_default=True,
+    help="Where runs are recorded.",
+)
+seeds_option = click.option(
+    "--seeds",
+    type=Count(),
+    default=Study.seeds,
+    show_default=True,
+    help="How many runs of each network: those that have finished count.",
+)
+concurrent_option = click.option(
+    "--concurrent",
+    type=click.IntRange(min=0),
+    default=Trainer.concurrent,
+    show_default=True,
+    help="Runs at once, with ENGINE=ray on each GPU; 0: automatic.",
+)
+draw_only_option = click.option("--draw-only", is_flag=True, help="draws and trains nothing")
 
-    @click.option("--settings", type=Word(SETTINGS), default=Study.settings)
+
+def options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say which runs; the command gets them as `study`, a Study.
+
+    `seeds_option`, to stand above this, is one of them.
+    """
+
     @click.option(
-        "--runs",
-        "root",
-        type=FOLDER,
-        default=Study.root,
-        callback=root_of_runs,
+        "--settings",
+        type=Word(SETTINGS),
+        default=Study.settings,
         show_default=True,
+        help="The recipe.",
     )
+    @runs_option
     @click.option(
         "--data-dir",
         type=FOLDER,
         default=Study.data_dir,
         callback=data_directory,
         show_default=True,
+        help="Where CIFAR-10 and Imagenette are, or are downloaded to.",
     )
-    @click.option("--device", type=Word(DEVICES), default=Study.device, show_default=True)
-    @click.option("--precision", type=Word(PRECISIONS), default=Study.precision, show_default=True)
-    @click.option("--engine", type=Word(ENGINES), default=Study.engine, show_default=True)
-    @click.option("--track", type=Word(("", *TRACKERS)), default=Study.track, help="Live curves.")
-    @click.option("--yes", is_flag=True, help="Train for hours without asking.")
     @functools.wraps(command)
     def with_study(**arguments: Any) -> None:
-        study = Study(**{name: arguments.pop(name) for name in DEFAULTS if name in arguments})
-        command(study, **arguments)
+        command(study=Study(**taken(Study, arguments)), **arguments)
 
     return with_study
 
 
+def trainer_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say how runs are trained; the command gets them as `trainer`, a Trainer.
+
+    `concurrent_option` and `draw_only_option`, to stand above this, are two of them.
+    """
+
+    @click.option(
+        "--device",
+        type=Word(DEVICES),
+        default=Trainer.device,
+        show_default=True,
+        help="Where it is trained.",
+    )
+    @click.option(
+        "--precision",
+        type=Word(PRECISIONS),
+        default=Trainer.precision,
+        show_default=True,
+        help="Of convolutions; tf32 on CUDA alone.",
+    )
+    @click.option(
+        "--kernels",
+        type=Word(KERNELS),
+        default=Trainer.kernels,
+        show_default=True,
+        help="fused: made for the paper's networks, in bfloat16.",
+    )
+    @click.option(
+        "--engine",
+        type=Word(ENGINES),
+        default=Trainer.engine,
+        show_default=True,
+        help="ray: on all cores, GPUs and nodes at once.",
+    )
+    @click.option(
+        "--track",
+        type=Word(("", *TRACKERS)),
+        default=Trainer.track,
+        help="Live curves of the runs in training.",
+    )
+    @click.option("--yes", is_flag=True, help="trains for hours without asking")
+    @click.option("--dry-run", is_flag=True, help="prints the plan and ends")
+    @functools.wraps(command)
+    def with_trainer(**arguments: Any) -> None:
+        command(trainer=Trainer(**taken(Trainer, arguments)), **arguments)
+
+    return with_trainer
+
+
 def set_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options of a set of runs, to stand above `options`."""
-    for option in (
-        click.option("--seeds", type=Count(), default=Study.seeds, help="How many of each."),
-        click.option("--draw-only", is_flag=True, help="Train nothing; draw all that is recorded."),
-        click.option(
-            "--concurrent",
-            type=click.IntRange(min=0),
-            default=Study.concurrent,
-            help="At once; 0: automatic.",
-        ),
-    ):
-        command = option(command)
-    return command
+    """The options of a command that trains a set of runs and draws them: `study`, `trainer`."""
+    command = trainer_options(options(command))
+    return seeds_option(concurrent_option(draw_only_option(command)))
+
+
+def taken(fields_of: type[Study | Trainer], arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments that are fields of a dataclass, removed from the others."""
+    names_of = [field.name for field in fields(fields_of) if field.name in arguments]
+    return {name: arguments.pop(name) for name in names_of}
 
 
 def checked_depth(layers: int) -> int:
@@ -204,13 +289,41 @@ def depth(_: click.Context, __: click.Parameter, layers: int) -> int:
     return checked_depth(layers)
 
 
-def depths(kind: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
-    """An option's callback: the networks of a kind by their depths, "20 32" or "20,32"."""
+def networks_of(kind: str, text: str) -> list[str]:
+    """The networks of a kind by their depths, "20 32" or "20,32"; click.BadParameter if not."""
+    words = text.replace(",", " ").split()
+    if not all(word.isdecimal() for word in words):
+        raise click.BadParameter(f"{text!r} is not a list of depths like '20 32'")
+    return list(dict.fromkeys(f"{kind}-{checked_depth(int(word))}" for word in words))
 
-    def networks(_: click.Context, __: click.Parameter, text: str) -> list[str]:
-        words = text.replace(",", " ").split()
-        if not all(word.isdecimal() for word in words):
-            raise click.BadParameter(f"{text!r} is not a list of depths like '20 32'")
-        return list(dict.fromkeys(f"{kind}-{checked_depth(int(word))}" for word in words))
 
-    return networks
+def resnets(_: click.Context, __: click.Parameter, text: str) -> list[str]:
+    """An option's callback: residual nets by their depths."""
+    return networks_of("resnet", text)
+
+
+def plain_nets(ctx: click.Context, _: click.Parameter, text: str | None) -> list[str]:
+    """An option's callback: plain nets by their depths, by default the paper's of those asked for.
+
+    The residual nets' option stands above this one, so that it is known here.
+    """
+    if text is not None:
+        return networks_of("plain", text)
+    depths = [names.parse(network).depth for network in ctx.params["resnets"]]
+    return [f"plain-{depth}" for depth in depths if str(depth) in facts.PLAIN_DEPTHS.split()]
+
+
+depths_option = click.option(
+    "--depths",
+    "resnets",
+    default=facts.RESNET_DEPTHS,
+    callback=resnets,
+    show_default=True,
+    help="Residual nets, 6n+2.",
+)
+plain_depths_option = click.option(
+    "--plain-depths",
+    "plain",
+    callback=plain_nets,
+    help="Plain nets; by default the paper's of DEPTHS.",
+)

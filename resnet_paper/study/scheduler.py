@@ -37,13 +37,14 @@ def train_all(
     concurrent: int,
     yes: bool = False,
     track: str = "",
+    dry_run: bool = False,
 ) -> None:
     """Train unfinished runs to their ends, some at once, after printing what that will take.
 
     concurrent: how many at once; 0: as many as suits the device. yes: never ask. track: one
-    of TRACKERS, or none. Raises UserError
-    before anything is trained if one cannot be resumed, where the GPU's memory is full, and at the
-    end if another process is still training one.
+    of TRACKERS, or none. dry_run: print the plan alone. Raises UserError before anything is
+    trained if one cannot be resumed, where the GPU's memory is full, and at the end if another
+    process is still training one.
     """
     points = {run: resume_point(run, recipe, engine.backend) for run in runs}
     threads = torch.get_num_threads()
@@ -51,6 +52,8 @@ def train_all(
         engine.take(data.load(recipe, data_dir))
         plan = Plan.of(runs, points, recipe, engine, concurrent)
         points.clear()
+        if dry_run:
+            return
         if not yes:
             plan.confirm()
         with Tracker(track, runs[0].root, recipe) if track else nullcontext() as tracker:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Plan:
+class BatchPlan:
     """Which images make up a number of batches, and how each is augmented: all (count, batch)."""
 
     indices: Tensor  # int64, of the training images
@@ -23,12 +23,12 @@ class Plan:
         return len(self.indices)
 
     @classmethod
-    def empty(cls, count: int, batch_size: int, device: torch.device | str) -> Plan:
+    def empty(cls, count: int, batch_size: int, device: torch.device | str) -> BatchPlan:
         """An empty plan of a capacity of batches, on a device."""
         indices, top, left = torch.zeros(3, count, batch_size, dtype=torch.int64, device=device)
         return cls(indices, top, left, torch.zeros_like(indices, dtype=torch.bool))
 
-    def copy_(self, plan: Plan) -> None:
+    def copy_(self, plan: BatchPlan) -> None:
         """Put a plan of as many batches or fewer into the first places of this one."""
         for column, values in zip(self.columns(), plan.columns(), strict=True):
             column[: len(plan)].copy_(values)
@@ -55,7 +55,7 @@ class BatchStream:
     seed: int
     padding: int = 4
 
-    def plan(self, start: int, count: int) -> Plan:
+    def plan(self, start: int, count: int) -> BatchPlan:
         """The batches start, ..., start + count - 1."""
         first, last = start * self.batch_size, (start + count) * self.batch_size
         epochs = range(first // self.images, (last - 1) // self.images + 1)
@@ -63,7 +63,7 @@ class BatchStream:
         skipped = first - epochs.start * self.images
         window = columns[:, skipped : skipped + last - first]
         rows = torch.from_numpy(window).view(4, count, self.batch_size)
-        return Plan(rows[0], rows[1], rows[2], rows[3].bool())
+        return BatchPlan(rows[0], rows[1], rows[2], rows[3].bool())
 
     def epoch(self, number: int) -> np.ndarray:
         """The epoch's permutation, crop offsets and flips: index, top, left, flip, (4, images)."""

@@ -47,6 +47,7 @@ def load(recipe: Recipe, data_dir: Path) -> Dataset:
         train=train[: recipe.train_images],
         validation=train[recipe.train_images : needed],
         test=test[: recipe.test_images],
+        normalisation=recipe.normalisation,
     )
 
 

@@ -39,14 +39,26 @@ class Images:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The images that a network is trained, validated (maybe none) and tested on."""
+    """The images that a network is trained, validated (maybe none) and tested on.
+
+    normalisation: the name of that of its pixels.
+    """
 
     train: Images
     validation: Images
     test: Images
+    normalisation: str = PAPER.normalisation
+
+    @property
+    def normalise(self) -> Normalisation:
+        """The normalisation of pixels, on the device of the training images."""
+        return Normalisation.of(self.train, self.normalisation)
 
     def to(self, device: torch.device | str) -> Dataset:
-        return Dataset(self.train.to(device), self.validation.to(device), self.test.to(device))
+        train, validation, test = (
+            part.to(device) for part in (self.train, self.validation, self.test)
+        )
+        return Dataset(train, validation, test, self.normalisation)
 
 
 @dataclass(frozen=True)

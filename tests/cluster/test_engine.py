@@ -21,6 +21,7 @@ from resnet_paper.errors import UserError
 from resnet_paper.runs.recipe import SETTINGS, Recipe
 from resnet_paper.runs.run import Run
 from resnet_paper.study.study import Study
+from resnet_paper.study.trainer import Trainer
 from resnet_paper.training import checkpoint, data
 from resnet_paper.training.images import Dataset
 from tests.kills import ROOT
@@ -36,7 +37,7 @@ def engine_of(**fields: Any) -> Any:
     """A Cluster without a Ray."""
     engine = object.__new__(cluster.Cluster)
     vars(engine).update(backend=CPU, dataset=None, memory=0, on_gpus=False, on_each_gpu=1)
-    vars(engine).update(asked=("auto", "auto"), folder=None)
+    vars(engine).update(asked=("auto", "auto", "auto"), folder=None)
     vars(engine).update(fields)
     return engine
 
@@ -342,12 +343,12 @@ def test_a_study_by_ray_has_the_bits_of_the_local_one(
 ) -> None:
     """One of its runs was begun here."""
     monkeypatch.setenv("RESNET_PAPER_REVISION", "shipped")
-    local = Study("small", tmp_path / "local", device="cpu", precision="float32", seeds=2)
-    remote = replace(local, root=tmp_path / "ray", engine="ray")
+    local = Study("small", tmp_path / "local", seeds=2)
+    remote = replace(local, root=tmp_path / "ray")
     networks = ["resnet-8", "plain-8"]
     interrupted(remote.run("resnet-8", 0), recipe, dataset, at=5)
-    for study in (local, remote):
-        study.complete(study.runs_of(networks))
+    for study, engine in ((local, "local"), (remote, "ray")):
+        Trainer("cpu", "float32", engine).complete(study, study.runs_of(networks))
     assert len(remote.results()) == 4
     for one, other in zip(local.results(), remote.results(), strict=True):
         assert_same_result(one.run, other.run)
@@ -440,13 +441,14 @@ import sys
 from msgspec.structs import replace
 from pathlib import Path
 from resnet_paper.runs.recipe import SETTINGS
-from resnet_paper.study.options import options
+from resnet_paper.study.options import options, trainer_options
 import click
 SETTINGS["demo"] = replace(SETTINGS["demo"], measure_every=8, iterations=2000, milestones=())
 @click.command()
+@trainer_options
 @options
-def main(study):
-    study.complete(study.runs_of(["resnet-8", "plain-8"]))
+def main(study, trainer):
+    trainer.complete(study, study.runs_of(["resnet-8", "plain-8"]))
 main()
 """
 

@@ -18,7 +18,7 @@ from resnet_paper.paper import facts
 from resnet_paper.results import figures
 from resnet_paper.results.curves import PRECISE, TEST, mean_curves
 from resnet_paper.results.panels import conditions, error_ticks
-from resnet_paper.results.style import Label, label_right, spread
+from resnet_paper.results.style import Label, label_right, set_apart
 from resnet_paper.runs.recipe import OVERNIGHT, PAPER, SETTINGS, TINY
 from resnet_paper.runs.run import Result
 
@@ -197,7 +197,7 @@ def test_a_legend_is_no_wider_than_its_figure(networks: list[str], record_run: R
 def test_labels_stand_apart_and_near_their_heights(
     heights: list[float], places: list[float]
 ) -> None:
-    assert spread(heights, gap=1.0) == pytest.approx(places, abs=0.01)
+    assert set_apart(heights, gap=1.0) == pytest.approx(places, abs=0.01)
 
 
 def test_figure7_in_the_layers_order_and_ranked(record_run: RecordRun) -> None:

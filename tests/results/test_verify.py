@@ -7,16 +7,17 @@ import pandas as pd
 import pytest
 from msgspec.structs import replace
 
-from resnet_paper.paper.reproductions import TEST_ERROR_SPREAD
 from resnet_paper.results import verify
+from resnet_paper.results.statistics import TEST_ERROR_SPREAD, student_t
 from resnet_paper.results.tables import Table
-from resnet_paper.results.verdicts import student_t
 from resnet_paper.runs.recipe import PAPER, SETTINGS
 from resnet_paper.runs.record import as_json
 from resnet_paper.runs.run import Result
 
 Record = Callable[..., Result]
-NOISE = student_t(TEST_ERROR_SPREAD) * TEST_ERROR_SPREAD.std * math.sqrt(2)  # of two runs
+NOISE = (
+    student_t(TEST_ERROR_SPREAD.degrees_of_freedom) * TEST_ERROR_SPREAD.std * math.sqrt(2)
+)  # of two runs
 
 
 def verdicts(mine: list[Result], published: list[Result], settings: str = "paper") -> pd.DataFrame:

@@ -17,6 +17,7 @@ from resnet_paper.runs.recipe import SETTINGS, Recipe
 from resnet_paper.runs.run import Run
 from resnet_paper.study import responses
 from resnet_paper.study.study import Study
+from resnet_paper.study.trainer import Trainer
 from resnet_paper.training import data
 from resnet_paper.training.images import Dataset
 from resnet_paper.training.loop import train
@@ -47,7 +48,7 @@ def flip(content: bytes, place: int, bit: int) -> bytes:
 @pytest.fixture
 def study(tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> Study:
     monkeypatch.setitem(SETTINGS, "small", recipe)
-    return Study("small", tmp_path / "runs", device="cpu", precision="float32")
+    return Study("small", tmp_path / "runs")
 
 
 def steps(run: Run, recipe: Recipe, dataset: Dataset) -> Iterator[object]:
@@ -124,7 +125,7 @@ def test_damage_to_a_finished_run(study: Study, finished: Run) -> None:
             assert (result.record, result.weights()) == (record, weights)
             assert result.curve.equals(tables["curve.csv"])
             assert result.responses.equals(tables["responses.csv"])
-        attempt(lambda: study.complete([finished]))
+        attempt(lambda: Trainer("cpu", "float32").complete(study, [finished]))
         attempt(lambda: responses.record_missing(study))
         assert path.read_bytes() == damaged
 

@@ -1,5 +1,6 @@
 """Weights are evaluated on images normalised as those that they were trained on."""
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,17 +11,21 @@ import torch.nn.functional as F
 from click.testing import CliRunner
 
 from experiments import eval as script
+from resnet_paper import pretrained
 from resnet_paper.errors import UserError
 from resnet_paper.networks.build import build
-from resnet_paper.runs.run import Result
+from resnet_paper.networks.weights import load_weights
+from resnet_paper.runs.recipe import TINY
+from resnet_paper.runs.run import Result, record_beside
 from resnet_paper.study.evaluate import (
     confusion_counts,
     evaluate,
     normalisation,
-    recorded_normalisation,
 )
+from resnet_paper.study.responses import response_stds
 from resnet_paper.training import data
 from resnet_paper.training.images import Normalisation
+from tests.conftest import REAL_DATA, needs_cifar10
 
 
 def test_loss_and_error_are_means_over_all_images() -> None:
@@ -91,8 +96,10 @@ def test_the_normalisation_of_a_runs_weights_is_the_runs(
     record_run: Callable[..., Result], tmp_path: Path
 ) -> None:
     of_epochs = record_run("resnet-18", settings="10-epochs")
-    assert recorded_normalisation(of_epochs.run.weights_file) == "channels"
-    assert recorded_normalisation(tmp_path / "weights.pt") is None
+    record = record_beside(of_epochs.run.weights_file)
+    assert record is not None
+    assert record.recipe.normalisation == "channels"
+    assert record_beside(tmp_path / "weights.pt") is None
 
 
 def test_confusion_counts_images_by_class_and_prediction() -> None:
@@ -101,12 +108,31 @@ def test_confusion_counts_images_by_class_and_prediction() -> None:
     assert counts.tolist() == [[1, 0, 0], [1, 0, 1], [0, 0, 2]]
 
 
+@needs_cifar10
+def test_published_weights_have_their_numbers_under_other_keys_too() -> None:
+    """Those of ResNet-20, BN's bias before its weight: swapped, 91.20% and 2.985."""
+    published = pretrained.PUBLISHED / "paper" / "resnet-20" / "seed-0" / "weights.pt"
+    state = torch.load(published, weights_only=True)
+    by_layer = sorted(state, key=lambda key: (key.rsplit(".", 1)[0], key))  # bias, running_..., ...
+    others = {f"net/{key}".replace("stages", "group"): state[key] for key in by_layer}
+    buffer = io.BytesIO()
+    torch.save(others, buffer)
+    network = load_weights("resnet-20", buffer.getvalue(), "others.pt")
+    dataset = data.load(TINY, REAL_DATA)
+    normalise = Normalisation.of(dataset.train)
+    assert evaluate(network, dataset.test, normalise)[1] == 10.0
+    assert response_stds(network, dataset.test, normalise)["std"].mean() == pytest.approx(
+        0.77, abs=1e-3
+    )
+
+
 def test_weights_of_ones_own_are_evaluated_and_the_normalisation_is_printed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("resnet_paper.study.study.FIGURES", tmp_path / "figures")
     weights = tmp_path / "mine.pt"
-    torch.save({"state_dict": build("resnet-8").state_dict()}, weights)
+    network = build("resnet-8")
+    torch.save({"state_dict": network.state_dict()}, weights)
     arguments = ["--settings", "demo", "--weights", str(weights)]
     asked = CliRunner().invoke(script.main, arguments)
     assert (asked.exit_code, "of which network" in asked.stderr) == (1, True)
@@ -118,8 +144,13 @@ def test_weights_of_ones_own_are_evaluated_and_the_normalisation_is_printed(
     assert "'channel' is no normalisation" in wrong.stderr
     answer = CliRunner().invoke(script.main, [*arguments, "--normalisation", "channels"])
     assert answer.exit_code == 0, answer.output
-    assert answer.output.startswith(f"resnet-8, {weights}: test error ")
-    assert answer.output.splitlines()[0].endswith("(by channels)")
+    test = data.synthetic(250, seed=1)  # as the settings "demo" have it
+    with torch.no_grad():
+        logits = network.eval()(Normalisation.of(test, "channels")(test.pixels))
+    error = 100 * (logits.argmax(1) != test.labels).double().mean()
+    loss = F.cross_entropy(logits, test.labels)
+    said = f"resnet-8, {weights}: test error {error:.2f}%, loss {loss:.4f} (by channels)"
+    assert answer.output.splitlines()[0] == said
     counts = pd.read_csv(tmp_path / "figures" / "demo" / "confusion-resnet-8-own.csv")
     assert counts[list("0123456789")].to_numpy().sum() == 250
     assert (tmp_path / "figures" / "demo" / "confusion-resnet-8-own.png").stat().st_size

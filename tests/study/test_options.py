@@ -6,17 +6,19 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from resnet_paper.study.options import NetworkName, options, set_options
+from resnet_paper.study.options import NetworkName, set_options
 from resnet_paper.study.study import Study
+from resnet_paper.study.trainer import Trainer
 
 
 @click.command()
 @set_options
-@options
 @click.option("--network", type=NetworkName(), default="")
-def show(study: Study, network: str) -> None:
-    """The study that the options give."""
-    click.echo(f"{study.settings} {study.device} {study.precision} {study.seeds} {network}".strip())
+def show(study: Study, trainer: Trainer, network: str) -> None:
+    """The study and the trainer that the options give."""
+    click.echo(
+        f"{study.settings} {trainer.device} {trainer.precision} {study.seeds} {network}".strip()
+    )
 
 
 @pytest.mark.parametrize(

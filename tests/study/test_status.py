@@ -8,7 +8,15 @@ import pytest
 from resnet_paper.runs.provenance import this_process
 from resnet_paper.runs.recipe import Recipe
 from resnet_paper.runs.run import Result
-from resnet_paper.study.status import DAMAGED, FINISHED, MISSING, STOPPED, UNDER_WAY, status
+from resnet_paper.study.status import (
+    DAMAGED,
+    FINISHED,
+    MISSING,
+    STOPPED,
+    UNDER_WAY,
+    how_to_drop,
+    status,
+)
 from resnet_paper.study.study import Study
 from resnet_paper.training.images import Dataset
 from tests.training.trained import interrupted
@@ -26,9 +34,11 @@ def test_a_run_is_missing_stopped_under_way_or_finished(
     assert (stopped.state, stopped.iteration, stopped.iterations) == (STOPPED, 4, 12)
     assert stopped.seconds_left is not None
     assert str(stopped).startswith("plain-8 seed 0: stopped at 33%, test error ")
+    assert how_to_drop([stopped]).endswith(f"rm -r {wanted[0].directory}")
     with wanted[0].locked():
         under_way = status(study, wanted)[0]
     assert under_way.state == UNDER_WAY
+    assert how_to_drop([under_way]) == ""
     assert str(under_way).startswith(f"plain-8 seed 0: under way at 33% in {this_process()}, test")
 
 

@@ -3,7 +3,7 @@
 import io
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -24,24 +24,27 @@ from resnet_paper.study import plan as plans
 from resnet_paper.study import scheduler
 from resnet_paper.study.plan import Plan
 from resnet_paper.study.study import Study
+from resnet_paper.study.trainer import Trainer
 from resnet_paper.training import checkpoint
 from resnet_paper.training import engine as engines
+from resnet_paper.training.backend import Backend
 from resnet_paper.training.engine import Cost, Local
 from resnet_paper.training.images import Dataset
 from resnet_paper.training.loop import Progress, Steps
 from tests.training.trained import CPU, assert_same_result, complete, interrupted
 
-
-def small_study(root: Path, **options: int) -> Study:
-    return replace(Study("small", root, precision="float32", device="cpu"), **options)
+HERE = Trainer(device="cpu", precision="float32")
 
 
 @pytest.mark.usefixtures("small")
 def test_runs_by_turns_equal_runs_one_after_another(tmp_path: Path) -> None:
     networks = ["resnet-8", "plain-8"]
-    alone, together = small_study(tmp_path / "a"), small_study(tmp_path / "b", concurrent=3)
-    for one in (alone, together):
-        one.complete(replace(one, seeds=2).runs_of(networks))
+    alone, together = (
+        Study("small", tmp_path / "a", seeds=2),
+        Study("small", tmp_path / "b", seeds=2),
+    )
+    HERE.complete(alone, alone.runs_of(networks))
+    replace(HERE, concurrent=3).complete(together, together.runs_of(networks))
     assert len(alone.results()) == 4
     for one, other in zip(alone.results(), together.results(), strict=True):
         assert (one.network, one.seed) == (other.network, other.seed)
@@ -82,24 +85,24 @@ def test_finished_runs_count_whatever_their_seeds(
 def test_a_run_held_by_another_process_is_left_to_it_and_the_others_are_trained(
     tmp_path: Path,
 ) -> None:
-    one = small_study(tmp_path)
+    one = Study("small", tmp_path)
     runs = one.runs_of(["resnet-8", "plain-8"])
     with (
         runs[0].locked(),
         pytest.raises(UserError, match="resnet-8 seed 0: still being trained"),
     ):
-        one.complete(runs)
+        HERE.complete(one, runs)
     assert [result.run for result in one.results()] == [runs[1]]
 
 
 @pytest.mark.usefixtures("small")
 def test_a_run_that_cannot_be_resumed_is_said_before_any_is_trained(tmp_path: Path) -> None:
-    one = small_study(tmp_path)
+    one = Study("small", tmp_path)
     runs = one.runs_of(["resnet-8", "plain-8"])
     runs[1].directory.mkdir(parents=True)
     runs[1].checkpoint_file.write_bytes(b"damaged")
     with pytest.raises(UserError, match="is damaged"):
-        one.complete(runs)
+        HERE.complete(one, runs)
     assert not runs[0].directory.exists()
 
 
@@ -108,7 +111,7 @@ def test_a_run_whose_holder_has_stopped_is_trained_after_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Held when its turn comes, free when the others have been trained."""
-    one = small_study(tmp_path)
+    one = Study("small", tmp_path)
     runs = one.runs_of(["resnet-8", "plain-8"])
     holder = ExitStack()
     holder.enter_context(runs[0].locked())
@@ -116,7 +119,7 @@ def test_a_run_whose_holder_has_stopped_is_trained_after_the_others(
     monkeypatch.setattr(
         scheduler, "report", lambda *arguments: (holder.close(), report(*arguments))
     )
-    one.complete(runs)
+    HERE.complete(one, runs)
     assert all(run.finished for run in runs)
 
 
@@ -124,7 +127,7 @@ def test_a_run_whose_holder_has_stopped_is_trained_after_the_others(
 def test_a_run_that_another_process_has_finished_meanwhile_is_not_missed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: Recipe, dataset: Dataset
 ) -> None:
-    one = small_study(tmp_path)
+    one = Study("small", tmp_path)
     runs = one.runs_of(["resnet-8"])
 
     def finished_by_another(*_: object) -> list[Run]:
@@ -132,7 +135,7 @@ def test_a_run_that_another_process_has_finished_meanwhile_is_not_missed(
         return runs
 
     monkeypatch.setattr(scheduler, "train_by_turns", finished_by_another)
-    one.complete(runs)
+    HERE.complete(one, runs)
 
 
 @pytest.mark.usefixtures("small")
@@ -141,23 +144,36 @@ def test_a_full_gpu_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         raise torch.OutOfMemoryError
 
     monkeypatch.setattr(scheduler, "train_by_turns", full)
-    one = small_study(tmp_path)
+    one = Study("small", tmp_path)
     with pytest.raises(UserError, match="memory is full"):
-        one.complete(one.runs_of(["resnet-8"]))
+        HERE.complete(one, one.runs_of(["resnet-8"]))
 
 
 @pytest.mark.usefixtures("small")
 def test_a_finished_run_in_another_precision_is_refused_before_anything_is_trained(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], recipe: Recipe, dataset: Dataset
+    tmp_path: Path, recipe: Recipe, dataset: Dataset
 ) -> None:
-    wanted = replace(small_study(tmp_path), precision="bfloat16")
-    runs = wanted.runs_of(["resnet-8", "plain-8"])
+    one = Study("small", tmp_path)
+    runs = one.runs_of(["resnet-8", "plain-8"])
     complete(runs[0], recipe, dataset)
     with pytest.raises(UserError, match="resnet-8 seed 0 is finished already, in float32: to"):
-        wanted.complete(runs)
+        Trainer("cpu", "bfloat16").complete(one, runs)
     assert not runs[1].directory.exists()
-    assert len(wanted.results_to_draw()) == 1
-    assert "resnet-8 seed 0 is finished already, in float32" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("small")
+def test_a_finished_run_by_other_kernels_is_refused(
+    tmp_path: Path, recipe: Recipe, dataset: Dataset
+) -> None:
+    one = Study("small", tmp_path)
+    runs = one.runs_of(["resnet-8", "simple-cnn"])
+    for run in runs:
+        complete(run, recipe, dataset)
+    asked = Trainer(device="cpu", kernels="fused")
+    with pytest.raises(UserError, match="resnet-8 seed 0 is finished already, by pytorch kernels"):
+        asked.complete(one, runs)
+    asked.complete(one, runs[1:])  # that network has no others
+    Trainer(device="cpu", kernels="pytorch").complete(one, runs)
 
 
 @pytest.mark.usefixtures("small")
@@ -169,7 +185,7 @@ def test_the_plan_counts_what_is_left_with_the_threads_of_the_run(
     dataset: Dataset,
 ) -> None:
     two = replace(CPU, threads=2)
-    runs = small_study(tmp_path).runs_of(["resnet-8", "plain-8"])
+    runs = Study("small", tmp_path).runs_of(["resnet-8", "plain-8"])
     interrupted(runs[0], recipe, dataset, 9, two)
     seconds = {2: 1_000.0, 1: 3_000.0}
     monkeypatch.setattr(
@@ -217,10 +233,10 @@ def test_a_stop_leaves_checkpoints_of_all_that_were_in_training(
             return self.looks > 4
 
     monkeypatch.setattr(scheduler, "stop_request", lambda: nullcontext(Stop()))
-    one = small_study(tmp_path, concurrent=2)
+    one = Study("small", tmp_path)
     runs = one.runs_of(["resnet-8", "plain-8"])
     with pytest.raises(click.exceptions.Exit) as caught:
-        one.complete(runs)
+        replace(HERE, concurrent=2).complete(one, runs)
     assert caught.value.exit_code == 130
     assert all(run.checkpoint_file.exists() and not run.finished for run in runs)
 
@@ -253,32 +269,54 @@ def test_measuring_is_a_quarter_of_a_run_on_imagenette() -> None:
 
 
 @pytest.mark.parametrize(
-    ("hours", "devices", "on_terminal", "asked"),
+    ("hours", "devices", "long"),
     [
-        ([3], 1, True, True),
-        ([1.9], 1, True, False),
-        ([3], 1, False, False),
-        ([1.5, 1.5], 1, True, True),
-        ([1.5, 1.5], 2, True, False),
-        ([1.5, 1.1, 1], 2, True, True),
+        ([3], 1, True),
+        ([1.9], 1, False),
+        ([1.5, 1.5], 1, True),
+        ([1.5, 1.5], 2, False),
+        ([1.5, 1.1, 1], 2, True),
     ],
 )
 def test_hours_of_training_are_asked_about_on_a_terminal(
     hours: list[float],
     devices: int,
-    on_terminal: bool,
-    asked: bool,
+    long: bool,
     monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The hours until the last run has ended, each device taking the next as it gets free."""
     runs = Study().runs_of(["resnet-20", "resnet-32", "resnet-44"])
     seconds = {run: 3600 * each for run, each in zip(runs, hours, strict=False)}
     plan = Plan(seconds, at_once=4, devices=devices)
-    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: on_terminal))
     questions: list[str] = []
     monkeypatch.setattr(click, "confirm", lambda text, **_: questions.append(text))
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True, closed=False))
     plan.confirm()
-    assert bool(questions) == asked
+    assert bool(questions) == long
+    for stdin in (None, io.StringIO()):  # as by <&-, and by cron
+        monkeypatch.setattr("sys.stdin", stdin)
+        plan.confirm()
+        assert (f"`kill {os.getpid()}` stops it" in capsys.readouterr().out) == long
+    assert len(questions) == long
+
+
+def test_a_timing_that_a_busy_machine_has_lengthened_is_that_of_a_deeper_net() -> None:
+    hours = {"resnet-20": 3, "resnet-32": 25, "resnet-44": 6, "plain-20": 4, "resnet-20-b": 9}
+    found = plans.by_depth({(network, CPU): value for network, value in hours.items()})
+    assert {network: value for (network, _), value in found.items()} == {**hours, "resnet-32": 6}
+
+
+def test_each_network_is_named_while_it_is_timed(
+    recipe: Recipe, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Slow(Local):
+        def costs(self, networks: Sequence[tuple[str, Backend]]) -> Iterator[Cost]:
+            for network, _ in networks:
+                assert capsys.readouterr().out.endswith(f" {network}")
+                yield Cost(1.0, 0)
+
+    assert len(plans.timed([("resnet-8", CPU), ("plain-8", CPU)], Slow(recipe, CPU))) == 2
 
 
 def test_a_place_that_cannot_be_written_is_said_before_anything_is_timed(
@@ -289,7 +327,7 @@ def test_a_place_that_cannot_be_written_is_said_before_anything_is_timed(
     root.symlink_to("/proc/no-such-place")
     one = Study("demo", root)
     with pytest.raises(UserError, match=r"cannot write .*runs/demo"):
-        one.complete(one.runs_of(["resnet-8"]))
+        HERE.complete(one, one.runs_of(["resnet-8"]))
 
 
 def test_the_plan_says_what_a_network_is() -> None:
@@ -403,9 +441,9 @@ def test_a_checkpoint_that_cannot_be_written_at_a_stop_is_said(
         monkeypatch.setattr(StopAfter, "is_set", lambda _: True)
 
     monkeypatch.setattr(scheduler, "report", then_full)
-    one = small_study(tmp_path)
+    one = Study("small", tmp_path)
     with pytest.raises(click.exceptions.Exit):
-        one.complete(one.runs_of(["resnet-8"]))
+        HERE.complete(one, one.runs_of(["resnet-8"]))
     monkeypatch.setattr(checkpoint, "write", write)
     output = capsys.readouterr()
     assert "resnet-8 seed 0: cannot write checkpoint.pt (No space left on device)" in output.err

@@ -17,6 +17,7 @@ from resnet_paper.runs.run import Run
 from resnet_paper.study import scheduler, tracking
 from resnet_paper.study.study import Study
 from resnet_paper.study.tracking import FOLDER, SCALARS, SPEED, Tracker
+from resnet_paper.study.trainer import Trainer
 from resnet_paper.training.engine import Local
 from resnet_paper.training.images import Dataset
 from tests.training.trained import CPU, complete, interrupted
@@ -41,10 +42,10 @@ def curves(root: Path, run: Run) -> dict[str, list[tuple[int, float]]]:
 
 @pytest.mark.usefixtures("small")
 def test_a_resumed_run_has_each_step_once(tmp_path: Path, recipe: Recipe, dataset: Dataset) -> None:
-    study = Study("small", tmp_path, device="cpu", precision="float32", track="tensorboard")
+    study = Study("small", tmp_path)
     run = study.run("resnet-8", 0)
     interrupted(run, recipe, dataset, at=5)
-    study.complete([run])
+    Trainer("cpu", "float32", track="tensorboard").complete(study, [run])
     found, curve = curves(tmp_path, run), run.result().curve
     assert found.keys() == {*SCALARS.values(), SPEED} - {SCALARS["val_error"]}
     for column, tag in SCALARS.items():

@@ -11,6 +11,7 @@ from resnet_paper.networks.build import build
 from resnet_paper.runs.recipe import SETTINGS, Recipe
 from resnet_paper.runs.run import Run
 from resnet_paper.study.study import Study
+from resnet_paper.study.trainer import Trainer
 from resnet_paper.training import backend
 from resnet_paper.training.backend import Backend
 from resnet_paper.training.batches import BatchStream
@@ -100,8 +101,8 @@ def test_alone_equals_in_company(
     monkeypatch.setitem(SETTINGS, "small", recipe)
     networks = ["resnet-8", "plain-8", "resnet-14"]
     for name, at_once in (("alone", 1), ("company", 3)):
-        study = Study("small", tmp_path / name, device="cuda", seeds=2, concurrent=at_once)
-        study.complete(study.runs_of(networks))
+        study = Study("small", tmp_path / name, seeds=2)
+        Trainer("cuda", concurrent=at_once).complete(study, study.runs_of(networks))
     for network in networks:
         runs = [Run(tmp_path / name, "small", network, 1) for name in ("alone", "company")]
         assert_same_result(*runs)
