@@ -52,19 +52,19 @@ def main(device: str, engine: str, networks: str | None) -> None:
 
 
 def beside_plain_pytorch(networks: list[str], device: str) -> None:
-    """Our training iterations and plain PyTorch's."""
+    """Our training iterations by each kind of kernels, and plain PyTorch's."""
     from resnet_paper.bench import iterations
+    from resnet_paper.training import backend
 
-    loops = [iterations.our_loop, iterations.plain_loop]
-    if device == "cuda":
-        loops.append(iterations.resident_loop)
+    default = backend.choose(device, iterations=PAPER.iterations)
+    loops = iterations.loops(device)
     for network in networks:
-        ours, *others = iterations.compare(loops, network, device)
+        ours, *others = iterations.compare(list(loops.values()), network, device)
         click.echo(
-            f"{network}: ours {1e3 * ours:.2f} ms an iteration "
+            f"{network}: ours, {default}: {1e3 * ours:.2f} ms an iteration "
             f"({PAPER.batch_size / ours:,.0f} images/s)"
         )
-        for name, seconds in zip(("plain PyTorch", "with resident data"), others, strict=False):
+        for name, seconds in zip(list(loops)[1:], others, strict=True):
             click.echo(f"  {name}: {1e3 * seconds:.2f} ms, {seconds / ours:.2f}x")
         if device == "cpu":
             ratio = iterations.two_beside_one(network)
@@ -75,9 +75,20 @@ def beside_plain_pytorch(networks: list[str], device: str) -> None:
             click.echo(
                 f"  floor of 2 us a kernel: {iterations.floor(network) / ours:.0%} of our time"
             )
-            for at_once in (1, 2, 4, 8):
-                runs = iterations.runs_an_hour(network, device, at_once)
-                click.echo(f"  {at_once} at once: {runs:.1f} full-length runs an hour")
+            for kernels in iterations.kernels_here(device):
+                for at_once in (1, 2, 4, 8):
+                    runs = iterations.runs_an_hour(network, device, at_once, kernels)
+                    click.echo(
+                        f"  KERNELS={kernels}, {at_once} at once: {runs:.1f} full-length runs an "
+                        "hour"
+                    )
+    if device == "cuda":
+        for kernels in iterations.kernels_here(device):
+            training, measuring = iterations.minutes_of_figure6(kernels)
+            click.echo(
+                f"Figure 6's nine networks at once, KERNELS={kernels}: {training + measuring:.1f} "
+                f"min, of which measuring takes {measuring:.1f}"
+            )
 
 
 def beside_local(networks: list[str], device: str) -> None:

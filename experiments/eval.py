@@ -12,6 +12,7 @@ from resnet_paper.errors import UserError
 from resnet_paper.results import confusion, figures
 from resnet_paper.results.tables import save
 from resnet_paper.runs.datasets import DATA_SETS
+from resnet_paper.runs.run import record_beside
 from resnet_paper.study.options import FILE, Command, NetworkName, options
 from resnet_paper.study.study import Study
 
@@ -34,7 +35,6 @@ def main(study: Study, weights: Path | None, network: str | None, named: str | N
         confusion_counts,
         loss_and_error,
         normalisation,
-        recorded_normalisation,
     )
     from resnet_paper.study.responses import refuse_weights_of_another
     from resnet_paper.training import data
@@ -60,8 +60,8 @@ def main(study: Study, weights: Path | None, network: str | None, named: str | N
     for file, name, *_ in todo:
         names.require_image_size(name, study.recipe.image_size)
         refuse_weights_of_another(name, file)
-        of_run = study.recipe.normalisation if weights is None else recorded_normalisation(file)
-        chosen = named or of_run
+        record = record_beside(file)
+        chosen = named or (record.recipe.normalisation if record else "")
         if not chosen:
             raise UserError(
                 f"how were the images normalised that {file} was trained on? Say so by "
@@ -70,9 +70,9 @@ def main(study: Study, weights: Path | None, network: str | None, named: str | N
             )
         normalisations.append((chosen, normalisation(chosen)))
     dataset = data.load(study.recipe, study.data_dir)
-    classes = DATA_SETS[study.recipe.dataset].classes(study.recipe.classes)
+    classes = DATA_SETS[study.recipe.dataset].names_of_classes(study.recipe.classes)
     for (file, name, whose, content), (chosen, of) in zip(todo, normalisations, strict=True):
-        built = load_weights(name, content, str(file), study.recipe.classes)
+        built = load_weights(name, content, str(file), study.recipe.classes, study.recipe.channels)
         click.echo(f"{name}, {file}: ", nl=False)  # stands there while the images are classified
         logits = classify(built, dataset.test, of(dataset.train))
         loss, error = loss_and_error(logits, dataset.test.labels)

@@ -42,13 +42,11 @@ def main(study: Study, to: Path) -> None:
         return
     from resnet_paper.study import publish, responses  # loads torch
     from resnet_paper.training import data
-    from resnet_paper.training.images import Normalisation
 
     responses.record_missing(study)
     dataset = data.load(study.recipe, study.data_dir)
-    normalise = Normalisation.of(dataset.train, study.recipe.normalisation)
     for run in missing:
-        published = publish.publish(run.result(), to, dataset.test, normalise)
+        published = publish.publish(run.result(), to, dataset.test, dataset.normalise)
         weights = published.record.published
         precision = f"with weights in {weights.weights}" if weights else "without weights"
         click.echo(f"{run}: published, {published.run.directory}, {precision}")

@@ -84,7 +84,7 @@ def run(command: click.Command, *arguments: str) -> Result:
             1,
             "64 pixels a side or more, not 32",
         ),
-        (train.main, ["--network", "resnet-20", *IMAGENETTE], 1, "32 pixels a side, not 160"),
+        (train.main, ["--network", "resnet-20", *IMAGENETTE], 1, "8 to 63 pixels a side, not 160"),
         (compare.main, DEMO, 1, "'demo' compares nothing: use 100-epochs"),
         (evaluate.main, ["--network", "resnet-8"], 1, "no weights of resnet-8 are recorded in exp"),
         (status.main, ["--runs", "myne"], 1, "myne does not exist: is RUNS (--runs) mistyped?"),

@@ -27,11 +27,11 @@ MAY_IMPORT = {
     "training": {"errors", "names", "paper", "networks", "runs"},
     "cluster": {"errors", "console", "runs", "training"},
     "study": {"errors", "console", "names", "paper", "networks", "runs", "training", "cluster"},
-    "bench": {"networks", "runs", "training", "cluster", "study"},
+    "bench": {"errors", "paper", "networks", "runs", "training", "cluster", "study"},
     "results": {"errors", "names", "paper", "runs"},
     "pretrained": {"errors", "names", "networks", "runs"},
     "train": {"study"},
-    "responses": {"errors", "paper", "results", "study"},
+    "responses": {"errors", "paper", "results", "study", "pretrained"},
     "gradients": {"study"},
 }
 WITHOUT_TORCH = ("errors", "console", "names", "paper", "runs", "results")

@@ -21,7 +21,9 @@ IN_FLIGHT = 10**9  # bytes of the object store of a Ray on this machine, besides
 
 
 @contextmanager
-def connected(device: str, precision: str, recipe: Recipe) -> Iterator[Cluster]:
+def connected(
+    device: str, precision: str, recipe: Recipe, kernels: str = "auto"
+) -> Iterator[Cluster]:
     """Context manager: the cluster that RAY_ADDRESS names, else one started on this machine.
 
     Raises UserError if it cannot be reached, or its nodes cannot train.
@@ -48,7 +50,7 @@ def connected(device: str, precision: str, recipe: Recipe) -> Iterator[Cluster]:
             raise UserError(f"{named} cannot be used: {' '.join(str(error).split())}") from error
         try:
             with closing(
-                Cluster(device, precision, recipe, None if address else folder)
+                Cluster(device, precision, recipe, None if address else folder, kernels)
             ) as cluster:
                 yield cluster
         finally:
@@ -80,7 +82,7 @@ def resources_here(recipe: Recipe) -> dict[str, int | bool]:
     Ray would count all of the machine's, where Slurm or taskset allow it fewer.
     """
     images = recipe.train_images + recipe.validation_images + recipe.test_images
-    store = IN_FLIGHT + images * 3 * recipe.image_size**2
+    store = IN_FLIGHT + images * recipe.channels * recipe.image_size**2
     options: dict[str, int | bool] = {"object_store_memory": store, "include_dashboard": False}
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0))

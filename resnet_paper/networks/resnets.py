@@ -10,8 +10,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from resnet_paper.networks.batch_norm import NormaliseAddReLU, update_statistics
-
 
 def conv3x3(channels_in: int, channels_out: int, stride: int = 1) -> nn.Conv2d:
     """A 3x3 convolution without bias: the bias is in the BN that follows."""
@@ -48,18 +46,6 @@ def relu(x: Tensor) -> Tensor:
     return SignedReLU.apply(x) if torch.compiler.is_compiling() else F.relu(x)
 
 
-def bn_relu(
-    bn: nn.BatchNorm2d, y: Tensor, shortcut: Tensor | None = None, fused: bool = False
-) -> Tensor:
-    """ReLU(BN(y) [+ shortcut]); fused: in training by one function, for compiled networks."""
-    if fused and bn.training:
-        z, mean, variance = NormaliseAddReLU.apply(y, bn.weight, bn.bias, shortcut, bn.eps)
-        update_statistics(bn, mean, variance, y.numel() // y.shape[1])
-        return z
-    y = bn(y)
-    return relu(y if shortcut is None else y + shortcut)
-
-
 class ZeroPad(nn.Module):
     """Option A shortcut (section 4.2): every stride-th pixel, new channels zero.
 
@@ -86,15 +72,13 @@ class Projection(nn.Sequential):
 class Stem(nn.Module):
     """The first layer: ReLU(BN(conv(x))), (N, 3, 32, 32) -> (N, C, 32, 32)."""
 
-    fused = False  # BN and ReLU, see `bn_relu`
-
-    def __init__(self, channels: int) -> None:
+    def __init__(self, width: int, channels: int = 3) -> None:
         super().__init__()
-        self.conv = conv3x3(3, channels)
-        self.bn = nn.BatchNorm2d(channels)
+        self.conv = conv3x3(channels, width)
+        self.bn = nn.BatchNorm2d(width)
 
     def forward(self, x: Tensor) -> Tensor:
-        return bn_relu(self.bn, self.conv(x), fused=self.fused)
+        return relu(self.bn(self.conv(x)))
 
 
 class ImageNetStem(nn.Module):
@@ -103,10 +87,10 @@ class ImageNetStem(nn.Module):
     (N, 3, 224, 224) -> (N, C, 56, 56).
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, width: int, channels: int = 3) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(3, channels, 7, 2, padding=3, bias=False)
-        self.bn = nn.BatchNorm2d(channels)
+        self.conv = nn.Conv2d(channels, width, 7, 2, padding=3, bias=False)
+        self.bn = nn.BatchNorm2d(width)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.max_pool2d(relu(self.bn(self.conv(x))), 3, 2, padding=1)
@@ -119,7 +103,6 @@ class Block(nn.Module):
     """
 
     expansion = 1
-    fused = False  # BN, shortcut and ReLU, see `bn_relu`
 
     def __init__(
         self, channels_in: int, width: int, stride: int, shortcut: nn.Module | None
@@ -132,9 +115,9 @@ class Block(nn.Module):
         self.shortcut = shortcut
 
     def forward(self, x: Tensor) -> Tensor:
-        y = bn_relu(self.bn1, self.conv1(x), fused=self.fused)
-        shortcut = None if self.shortcut is None else self.shortcut(x)
-        return bn_relu(self.bn2, self.conv2(y), shortcut, self.fused)
+        y = relu(self.bn1(self.conv1(x)))
+        y = self.bn2(self.conv2(y))
+        return relu(y if self.shortcut is None else y + self.shortcut(x))
 
 
 class Bottleneck(nn.Module):
@@ -211,9 +194,10 @@ class Network(nn.Module):
         block: Callable[..., nn.Module] = Block,
         expansion: int = Block.expansion,
         classes: int = 10,
+        channels: int = 3,
     ) -> None:
         super().__init__()
-        self.stem = stem(widths[0])
+        self.stem = stem(widths[0], channels)
         self.stages = nn.Sequential()
         channels = widths[0]
         for stage, (count, width) in enumerate(zip(blocks, widths, strict=True)):
@@ -242,10 +226,10 @@ def initialise_convolutions(network: nn.Module) -> None:
                 nn.init.zeros_(module.bias)
 
 
-def cifar_net(depth: int, shortcut: Shortcut, classes: int = 10) -> Network:
+def cifar_net(depth: int, shortcut: Shortcut, classes: int = 10, channels: int = 3) -> Network:
     """Section 4.2's net of 6n+2 layers: 16, 32 and 64 filters on maps of 32, 16 and 8 pixels."""
     n = (depth - 2) // 6
-    return Network((n, n, n), (16, 32, 64), shortcut, classes=classes)
+    return Network((n, n, n), (16, 32, 64), shortcut, classes=classes, channels=channels)
 
 
 FOUR_STAGES = {
@@ -258,12 +242,15 @@ FOUR_STAGES = {
 FOUR_WIDTHS = (64, 128, 256, 512)
 
 
-def four_stage_net(depth: int, classes: int = 10) -> Network:
+def four_stage_net(depth: int, classes: int = 10, channels: int = 3) -> Network:
     """Table 1's stages for 32x32 images: a 3x3 stem without pooling, projection shortcuts."""
-    return Network(FOUR_STAGES[depth], FOUR_WIDTHS, option_b, classes=classes)
+    stages = FOUR_STAGES[depth]
+    return Network(stages, FOUR_WIDTHS, option_b, classes=classes, channels=channels)
 
 
-def imagenet_net(depth: int, as_torchvision: bool = False, classes: int = 1_000) -> Network:
+def imagenet_net(
+    depth: int, as_torchvision: bool = False, classes: int = 1_000, channels: int = 3
+) -> Network:
     """A net of table 1: pairs of layers and option A, from 50 layers on bottlenecks and option B.
 
     as_torchvision: the bottleneck's stride in its 3x3 convolution, and option B at all depths.
@@ -273,4 +260,4 @@ def imagenet_net(depth: int, as_torchvision: bool = False, classes: int = 1_000)
     block = partial(Bottleneck, stride_in_3x3=as_torchvision) if deep else Block
     expansion = Bottleneck.expansion if deep else Block.expansion
     stages = FOUR_STAGES[depth]
-    return Network(stages, FOUR_WIDTHS, shortcut, ImageNetStem, block, expansion, classes)
+    return Network(stages, FOUR_WIDTHS, shortcut, ImageNetStem, block, expansion, classes, channels)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pandas as pd
 
 
-class Result(NamedTuple):
+class PaperResult(NamedTuple):
     """A row of Table 6: the best run's error and, where the paper gives them, mean and std."""
 
     method: str
@@ -32,18 +32,18 @@ class Result(NamedTuple):
 
 
 TABLE6 = (
-    Result("Maxout", None, "", 9.38),
-    Result("NIN", None, "", 8.81),
-    Result("DSN", None, "", 8.22),
-    Result("FitNet", 19, "2.5M", 8.39),
-    Result("Highway", 19, "2.3M", 7.54, 7.72, 0.16),
-    Result("Highway", 32, "1.25M", 8.80),
-    Result("ResNet", 20, "0.27M", 8.75),
-    Result("ResNet", 32, "0.46M", 7.51),
-    Result("ResNet", 44, "0.66M", 7.17),
-    Result("ResNet", 56, "0.85M", 6.97),
-    Result("ResNet", 110, "1.7M", 6.43, 6.61, 0.16),
-    Result("ResNet", 1202, "19.4M", 7.93),
+    PaperResult("Maxout", None, "", 9.38),
+    PaperResult("NIN", None, "", 8.81),
+    PaperResult("DSN", None, "", 8.22),
+    PaperResult("FitNet", 19, "2.5M", 8.39),
+    PaperResult("Highway", 19, "2.3M", 7.54, 7.72, 0.16),
+    PaperResult("Highway", 32, "1.25M", 8.80),
+    PaperResult("ResNet", 20, "0.27M", 8.75),
+    PaperResult("ResNet", 32, "0.46M", 7.51),
+    PaperResult("ResNet", 44, "0.66M", 7.17),
+    PaperResult("ResNet", 56, "0.85M", 6.97),
+    PaperResult("ResNet", 110, "1.7M", 6.43, 6.61, 0.16),
+    PaperResult("ResNet", 1202, "19.4M", 7.93),
 )
 RESNET_110_RUNS = 5  # of ResNet-110's mean and std: Table 6's caption
 
@@ -58,7 +58,7 @@ def figure6_curves() -> pd.DataFrame:
     return pd.read_csv(Path(__file__).with_name("figure6.csv"))
 
 
-def plain_results() -> tuple[Result, ...]:
+def plain_results() -> tuple[PaperResult, ...]:
     """The plain nets in the form of Table 6: their last test errors, as read off Figure 6.
 
     Of plain-110 the figure says no more than that its error is above PLAIN_110_ABOVE.
@@ -67,7 +67,9 @@ def plain_results() -> tuple[Result, ...]:
     last = curves[curves["iteration"] == curves["iteration"].max()].set_index("network")
     resnets = [result for result in TABLE6 if result.method == "ResNet"]
     return tuple(
-        Result("Plain", layers, parameters, last["test_error"].get(f"plain-{layers}", float("nan")))
+        PaperResult(
+            "Plain", layers, parameters, last["test_error"].get(f"plain-{layers}", float("nan"))
+        )
         for _, layers, parameters, *_ in resnets
         if layers is not None and layers <= 110
     )

@@ -85,7 +85,7 @@ def results(runs: Iterable[Result]) -> Table:
     return Table("results", numbers, pd.DataFrame(text), RESULTS_NOTE)
 
 
-def papers() -> dict[str, facts.Result]:
+def papers() -> dict[str, facts.PaperResult]:
     """The paper's results of the nets that it trains, by our names: residual nets, then plain."""
     return {
         result.network: result

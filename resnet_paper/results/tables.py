@@ -28,10 +28,11 @@ from resnet_paper.runs.run import Result
 
 @dataclass(frozen=True)
 class Table:
-    """A table: its numbers, the text that shows them, and a note below, in Markdown.
+    """A table: its numbers, the text that shows them, a line above and a note below, in Markdown.
 
     name: the stem of its files. title: that of its section in the report, by default the
-    artefact's.
+    artefact's. lead: what to see. shown: how many rows are shown at once, the others folded under
+    `folded`; None: all.
     """
 
     name: str
@@ -39,13 +40,34 @@ class Table:
     text: pd.DataFrame
     note: str = ""
     title: str = ""
+    lead: str = ""
+    shown: int | None = None
+    folded: str = ""
+
+    @property
+    def parts(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """The rows that are shown, and those that are folded."""
+        count = len(self.text) if self.shown is None else self.shown
+        return self.text.iloc[:count], self.text.iloc[count:]
 
     def markdown(self) -> str:
-        """The text and the note."""
-        columns = list(self.text.columns)
-        lines = [columns, ["---"] * len(columns), *self.text.to_numpy().tolist()]
-        rows = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-        return rows + (f"\n{self.note}\n" if self.note else "")
+        """The lead, the text and the note."""
+        shown, rest = self.parts
+        fold = f"<details><summary>{self.folded}</summary>\n\n{rows(rest)}\n</details>\n"
+        parts = [
+            f"{self.lead}\n" if self.lead else "",
+            rows(shown) if len(shown) or not len(rest) else "",
+            fold if len(rest) else "",
+            f"{self.note}\n" if self.note else "",
+        ]
+        return "\n".join(filter(None, parts))
+
+
+def rows(text: pd.DataFrame) -> str:
+    """A table of text as Markdown."""
+    columns = list(text.columns)
+    lines = [columns, ["---"] * len(columns), *text.to_numpy().tolist()]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def save(table: Table, folder: Path) -> list[Path]:
@@ -56,7 +78,9 @@ def save(table: Table, folder: Path) -> list[Path]:
     return [markdown, csv]
 
 
-def compare_with_paper(paper: Iterable[facts.Result], results: Iterable[Result]) -> pd.DataFrame:
+def compare_with_paper(
+    paper: Iterable[facts.PaperResult], results: Iterable[Result]
+) -> pd.DataFrame:
     """A row for each of the paper's results; errors in % of the test images.
 
     ours_*: `statistics` of our errors at the last iteration, and the number of diverged runs, which
@@ -173,6 +197,7 @@ def figure6_networks(recorded: Iterable[str]) -> list[str]:
 
 def reproductions(results: Iterable[Result], recipe: Recipe, note: str = "") -> Table:
     """The paper's, our and others' errors, a row each, with their protocols below."""
+    results = list(results)
     papers = {
         result.network: format_best(result.error, result.mean, result.std)
         for result in (*facts.TABLE6, *facts.plain_results())

@@ -48,12 +48,14 @@ class Verdict(Enum):
 
     FAILS = "does not hold"
     UNMEASURED = "not measured yet"
+    DIVERGED = "diverged"  # all runs of a network that is compared with another one
     NO_SPREAD = "spread not measured yet"  # both means, but no standard deviation over runs
     WITHIN_NOISE = "within noise"
     HOLDS = "holds"
 
 
 NO_VERDICT = "no verdict"
+OPEN = (Verdict.UNMEASURED.value, NO_VERDICT)  # verdicts on claims that are folded
 
 
 @dataclass(frozen=True)
@@ -61,12 +63,17 @@ class Side:
     """A side of a comparison: the mean over a network's runs, or a bound.
 
     value: NaN where nothing is measured. runs: how many have a value; None of bounds and counts,
-    which have no noise.
+    which have no noise. diverged: all runs of the network did, so that they have no value.
     """
 
     text: str
     value: float
     runs: int | None = None
+    diverged: bool = False
+
+    @property
+    def missing(self) -> bool:
+        return math.isnan(self.value) and not self.diverged
 
 
 @dataclass(frozen=True)
@@ -87,9 +94,11 @@ class Comparison:
     def text(self) -> list[str]:
         """The numbers, or those that are missing."""
         if self.verdict is Verdict.UNMEASURED:
-            return [side.text for side in (self.left, self.right) if math.isnan(side.value)]
-        sign = "<" if self.left.value < self.right.value else "≥"
-        text = f"{self.claimed.quantity} {self.left.text} {sign} {self.right.text}"
+            return [side.text for side in (self.left, self.right) if side.missing]
+        if self.verdict is Verdict.DIVERGED:
+            return [side.text for side in (self.left, self.right) if side.diverged]
+        less = self.left.value < self.right.value or self.right.diverged
+        text = f"{self.claimed.quantity} {self.left.text} {'<' if less else '≥'} {self.right.text}"
         if self.verdict is Verdict.NO_SPREAD:
             return [f"{text}, noise not known"]
         digits = decimals(max(self.left.value, self.right.value))
@@ -115,7 +124,7 @@ def claims_table(
             quantity: of_layers if quantity in OF_GRADIENTS else runs for quantity in QUANTITIES
         }
         own = {quantity: own_spread(quantity, measured[quantity]) for quantity in NOISY}
-        spreads = {quantity: spread(quantity, own[quantity], recipe) for quantity in NOISY}
+        spreads = {quantity: deciding_spread(quantity, own[quantity], recipe) for quantity in NOISY}
         basis = basis_of(own, spreads, recipe)
         compared = [
             [
@@ -125,19 +134,25 @@ def claims_table(
             for claim in CLAIMS
         ]
     rows = [row(claim, each) for claim, of in zip(CLAIMS, compared, strict=True) for each in of]
+    text = pd.DataFrame([cells(*pair) for pair in zip(CLAIMS, compared, strict=True)])
+    open_ones = text["verdict"].isin(OPEN)
     numbers = pd.DataFrame(rows, columns=list(COLUMNS))
     return Table(
         "claims",
         numbers.astype({"left_runs": "Int64", "right_runs": "Int64"}).round(4),
-        pd.DataFrame([cells(*pair) for pair in zip(CLAIMS, compared, strict=True)]),
+        pd.concat([text[~open_ones], text[open_ones]], ignore_index=True),
         f"{basis}\n\n{note}".strip(),
+        shown=int((~open_ones).sum()),
+        folded=f"{open_ones.sum()} claims without all measurements",
     )
 
 
 def in_lines(table: Table) -> str:
-    """The verdict on each claim, a line each."""
-    pairs = zip(table.text["verdict"], table.text["claim"], strict=True)
-    return "\n".join(f"{verdict}: {claim}" for verdict, claim in pairs)
+    """The verdict on each claim that is measured, a line each; the number of the others."""
+    shown, rest = table.parts
+    pairs = zip(shown["verdict"], shown["claim"], strict=True)
+    lines = [f"{verdict}: {claim}" for verdict, claim in pairs]
+    return "\n".join(lines + [f"{table.folded}: {table.name}.md"] * (len(rest) > 0))
 
 
 def cells(claim: Claim, compared: list[Comparison]) -> dict[str, str]:
@@ -185,7 +200,11 @@ def compare(claimed: LessThan, measured: pd.DataFrame, of: Spread | None) -> Com
     if is_noisy(claimed):
         own = spread_over(sides(claimed), claimed.quantity, measured)
         noise = noise_of(own if is_enough(own) else of, left.runs, right.runs)
-    return Comparison(claimed, left, right, noise, decide(claimed, left.value, right.value, noise))
+    if left.diverged or right.diverged:
+        decided = decide_diverged(claimed, left, right)
+    else:
+        decided = decide(claimed, left.value, right.value, noise)
+    return Comparison(claimed, left, right, noise, decided)
 
 
 def is_noisy(claimed: LessThan) -> bool:
@@ -209,6 +228,15 @@ def decide(claimed: LessThan, left: float, right: float, noise: float) -> Verdic
     return Verdict.HOLDS if left < right else Verdict.FAILS
 
 
+def decide_diverged(claimed: LessThan, left: Side, right: Side) -> Verdict:
+    """The verdict where all runs of a network diverged: its error is above any bound."""
+    if left.missing or right.missing:
+        return Verdict.UNMEASURED
+    if len(sides(claimed)) == 2:
+        return Verdict.DIVERGED
+    return Verdict.HOLDS if right.diverged else Verdict.FAILS
+
+
 def side(of: str | float, measured: pd.DataFrame, quantity: str) -> Side:
     """A bound, or a network's mean; of "diverged" the count, and why where there is no number."""
     if not isinstance(of, str):
@@ -220,6 +248,9 @@ def side(of: str | float, measured: pd.DataFrame, quantity: str) -> Side:
         return Side(f"{name} not recorded", math.nan, 0)
     if quantity == "diverged":
         return Side(f"{diverged} of {len(runs)} runs of {name}", diverged)
+    if diverged == len(runs):
+        count = f" (n = {diverged})" if diverged > 1 else ""
+        return Side(f"{name} diverged{count}", math.nan, 0, diverged=True)
     lost = f", {diverged} diverged" if diverged else ""
     if not len(values):
         return Side(f"{name} has no {quantity}{lost}", math.nan, 0)
@@ -260,7 +291,7 @@ def is_enough(of: Spread) -> bool:
     return of.degrees_of_freedom >= ENOUGH
 
 
-def spread(quantity: str, own: Spread, recipe: Recipe) -> Spread | None:
+def deciding_spread(quantity: str, own: Spread, recipe: Recipe) -> Spread | None:
     """The standard deviation over runs that decides comparisons of networks with few runs.
 
     That of the runs measured here if it has ENOUGH degrees of freedom; else, for errors on all test

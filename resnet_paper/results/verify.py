@@ -29,7 +29,7 @@ from resnet_paper.results.panels import (
 from resnet_paper.results.statistics import Spread, pooled
 from resnet_paper.results.style import DASHED, PALETTE, WIDTH, legend_below, pale, style
 from resnet_paper.results.tables import Table
-from resnet_paper.results.verdicts import decimals, is_enough, noise_of, spread
+from resnet_paper.results.verdicts import deciding_spread, decimals, is_enough, noise_of
 from resnet_paper.runs.recipe import PAPER, Recipe
 from resnet_paper.runs.record import as_json
 from resnet_paper.runs.run import Result
@@ -258,7 +258,7 @@ def spread_of(
         return pooled(((each.std(), len(each)) for each in numbers), "measured here")
 
     own = over(two)
-    return own if is_enough(own) else spread(quantity, over(groups), recipe)
+    return own if is_enough(own) else deciding_spread(quantity, over(groups), recipe)
 
 
 def compare(

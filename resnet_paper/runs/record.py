@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -110,8 +110,15 @@ class Record(
             raise ValueError("a finished run has a test_error and the SHA-256 of its curve.csv")
 
 
-def decode(text: bytes | str) -> tuple[JSON, Record]:
-    """The content of a run.json as JSON and as a Record.
+class Stored(NamedTuple):
+    """The content of a run.json as JSON and as a Record."""
+
+    content: JSON
+    record: Record
+
+
+def decode(text: bytes | str) -> Stored:
+    """The content of a run.json.
 
     Raises ValueError, which names the path of the wrong field, if it is not a record, and if the
     record's own SHA-256 is not that of what it says.
@@ -120,7 +127,7 @@ def decode(text: bytes | str) -> tuple[JSON, Record]:
     record = msgspec.convert(content, Record)
     if record.sha256.get("run.json") != digest(content):
         raise ValueError("its SHA-256 is not that of what it says")
-    return content, record
+    return Stored(content, record)
 
 
 def encode(content: Mapping[str, Any]) -> bytes:
@@ -134,6 +141,19 @@ def digest(content: Mapping[str, Any]) -> str:
     digests = {key: value for key, value in content.get("sha256", {}).items() if key != "run.json"}
     text = json.dumps({**content, "sha256": digests}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def difference(recorded: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
+    """The first field in which two JSON objects differ, as in "seed 0, not 1"; "" for none."""
+    for key in {**expected, **recorded}:
+        if recorded.get(key) != expected.get(key):
+            return f"{key} {recorded.get(key)}, not {expected.get(key)}"
+    return ""
+
+
+def recipe_of(content: Mapping[str, Any]) -> JSON:
+    """The recipe in a run.json; a field that is newer than the record has its default."""
+    return {**as_json(Recipe()), **content["recipe"]}
 
 
 def as_json(struct: msgspec.Struct) -> JSON:

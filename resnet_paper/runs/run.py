@@ -21,10 +21,16 @@ import pandas as pd
 
 from resnet_paper.errors import UnreadableError, UserError
 from resnet_paper.runs import record as records
-from resnet_paper.runs.files import remove_temporaries, write, write_csv, writing
+from resnet_paper.runs.files import (
+    make_directory,
+    remove_temporaries,
+    write,
+    write_csv,
+    writing,
+)
 from resnet_paper.runs.provenance import this_process
 from resnet_paper.runs.recipe import Recipe
-from resnet_paper.runs.record import COLUMNS, JSON, Measurement, Record, as_json
+from resnet_paper.runs.record import COLUMNS, JSON, Measurement, Record, Stored, as_json
 
 MOVE_AWAY = "move its directory away to train this run from scratch"
 PUT_BACK = f"put the file back (git has those of published runs), or {MOVE_AWAY}"
@@ -62,11 +68,11 @@ class Run:
     def __str__(self) -> str:
         return f"{self.network} seed {self.seed}"
 
-    def read(self) -> tuple[JSON, Record] | None:
-        """run.json as JSON and as a Record, None where there is none; UserError if damaged."""
+    def read(self) -> Stored | None:
+        """The content of run.json, None where there is none; UserError if it is damaged."""
         path = self.record_file
         try:
-            content, record = records.decode(path.read_bytes())
+            stored = records.decode(path.read_bytes())
         except FileNotFoundError:
             return None
         except PermissionError as error:
@@ -77,15 +83,15 @@ class Run:
             raise UserError(
                 f"{path} is not the record that a run left ({error}): {PUT_BACK}"
             ) from None
-        if (record.network, record.seed) != (self.network, self.seed):
-            named = f"{record.network} seed {record.seed}"
+        if (stored.record.network, stored.record.seed) != (self.network, self.seed):
+            named = f"{stored.record.network} seed {stored.record.seed}"
             raise UserError(f"{path} is the record of {named}, not of {self}: {MOVE_AWAY}")
-        return content, record
+        return stored
 
     def record(self) -> Record | None:
-        """The content of run.json, None where there is none; UserError if it is damaged."""
-        found = self.read()
-        return found and found[1]
+        """`read`, as a Record."""
+        stored = self.read()
+        return stored and stored.record
 
     @property
     def finished(self) -> bool:
@@ -94,32 +100,26 @@ class Run:
 
     def is_finished_with(self, recipe: Recipe) -> bool:
         """True if the run has finished; UserError if that was with another recipe."""
-        found = self.read()
-        if found is None or not found[1].finished:
+        stored = self.read()
+        if stored is None or not stored.record.finished:
             return False
-        self.require_recipe(found[0], recipe)
+        self.require_recipe(stored.content, recipe)
         return True
 
     def require_recipe(self, content: JSON, recipe: Recipe) -> None:
-        """UserError unless a record's JSON is of this recipe.
-
-        A field that is newer than the record has its default.
-        """
-        expected = as_json(recipe)
-        recorded = {**as_json(Recipe()), **content["recipe"]}
-        for key in {**expected, **recorded}:
-            if recorded.get(key) != expected.get(key):
-                raise UserError(
-                    f"{self.directory} was trained with {key} {recorded.get(key)}, not "
-                    f"{expected.get(key)}: choose another directory by RUNS (--runs)"
-                )
+        """UserError unless a record's JSON is of this recipe."""
+        if differs := records.difference(records.recipe_of(content), as_json(recipe)):
+            raise UserError(
+                f"{self.directory} was trained with {differs}: choose another directory by RUNS "
+                "(--runs)"
+            )
 
     def result(self) -> Result:
         """The finished run; UserError where there is none, or if one of its files is damaged."""
-        found = self.read()
-        if found is None or not found[1].finished:
+        stored = self.read()
+        if stored is None or not stored.record.finished:
             raise UserError(f"{self} has not finished in {self.root / self.settings}")
-        return Result.read(self, *found)
+        return Result.read(self, *stored)
 
     def write_record(self, content: Mapping[str, Any]) -> None:
         """Write run.json, and into it the SHA-256 of all else that it says."""
@@ -156,12 +156,12 @@ class Run:
         """
         path = self.directory / "lock"
         with writing(path):
-            self.directory.mkdir(parents=True, exist_ok=True)
+            make_directory(self.directory)
             lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             with writing(path):
                 try:
-                    take(lock)
+                    acquire(lock)
                 except BlockingIOError:
                     holder = os.read(lock, 1_000).decode(errors="replace").strip()
                     raise InUseError(f"{self} is in use by {holder}") from None
@@ -172,12 +172,20 @@ class Run:
             os.close(lock)
 
 
+def record_beside(file: Path) -> Record | None:
+    """The record of the run that a file lies beside; None where there is none."""
+    try:
+        return records.decode(file.resolve().with_name("run.json").read_bytes()).record
+    except (OSError, ValueError):
+        return None
+
+
 def name_holder(lock: int, process: str) -> None:
     """Write into a lock that is held which process trains the run."""
     os.ftruncate(lock, os.pwrite(lock, f"{process}\n".encode(), 0))
 
 
-def take(lock: int) -> None:
+def acquire(lock: int) -> None:
     """Lock an open file; BlockingIOError if another process keeps it.
 
     Tried for a fifth of a second, since `holder` holds it for a moment.
@@ -252,12 +260,13 @@ class Result:
 
         Raises UserError if another run has taken its place since it was read.
         """
-        found = self.run.read()
-        if found is None or found[1].sha256.get("curve.csv") != self.record.sha256["curve.csv"]:
+        stored = self.run.read()
+        curve = self.record.sha256["curve.csv"]
+        if stored is None or stored.record.sha256.get("curve.csv") != curve:
             raise UserError(f"{self} has changed meanwhile: run the same command again")
         sha256 = write_csv(self.run.directory / "responses.csv", table)
-        digests = {**found[0]["sha256"], "responses.csv": sha256}
-        self.run.write_record({**found[0], "sha256": digests})
+        digests = {**stored.content["sha256"], "responses.csv": sha256}
+        self.run.write_record({**stored.content, "sha256": digests})
         return self.run.result()
 
 
@@ -287,9 +296,9 @@ def finished_runs(
     """
     results = []
     for run in begun_runs(root, settings, networks):
-        found = run.read()
-        if found and found[1].finished:
-            results.append(Result.read(run, *found))
+        stored = run.read()
+        if stored and stored.record.finished:
+            results.append(Result.read(run, *stored))
     return results
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,7 +12,6 @@ from torch import Tensor, nn
 
 from resnet_paper.errors import UserError
 from resnet_paper.runs.recipe import CHANNELS, PAPER, Channels
-from resnet_paper.runs.run import Run
 from resnet_paper.training.images import Images, Normalisation
 
 
@@ -82,16 +80,3 @@ def channels(text: str) -> Channels:
     """Three numbers with commas between them; ValueError for anything else."""
     red, green, blue = map(float, text.split(","))
     return red, green, blue
-
-
-def recorded_normalisation(weights: Path) -> str | None:
-    """The normalisation of the run that weights lie beside, None where there is none."""
-    try:
-        root, settings, network, seed = (
-            weights.resolve().parents[3],
-            *weights.resolve().parts[-4:-1],
-        )
-        record = Run(root, settings, network, int(seed.removeprefix("seed-"))).record()
-    except (IndexError, ValueError):
-        return None
-    return record.recipe.normalisation if record else None

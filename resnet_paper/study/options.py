@@ -28,6 +28,7 @@ from resnet_paper.study.trainer import Trainer
 DEVICES = ("auto", "cpu", "cuda")
 ENGINES = ("local", "ray")
 PRECISIONS = ("auto", "bfloat16", "tf32", "float32")
+KERNELS = ("auto", "fused", "pytorch")
 ALIASES = {"gpu": "cuda", "bf16": "bfloat16", "fp32": "float32"}
 
 
@@ -232,6 +233,13 @@ def trainer_options(command: Callable[..., None]) -> Callable[..., None]:
         default=Trainer.precision,
         show_default=True,
         help="Of convolutions; tf32 on CUDA alone.",
+    )
+    @click.option(
+        "--kernels",
+        type=Word(KERNELS),
+        default=Trainer.kernels,
+        show_default=True,
+        help="fused: made for the paper's networks, in bfloat16.",
     )
     @click.option(
         "--engine",

@@ -12,7 +12,7 @@ import click
 from resnet_paper import names
 from resnet_paper.console import answers, duration
 from resnet_paper.networks import counts
-from resnet_paper.networks.build import build
+from resnet_paper.networks.build import blueprint
 from resnet_paper.runs.recipe import Recipe
 from resnet_paper.runs.run import Run
 from resnet_paper.training.backend import Backend
@@ -126,7 +126,7 @@ def describe(run: Run, recipe: Recipe) -> str:
     """A run and its network: "resnet-20 seed 0 (6n+2, n = 3, 0.27M parameters)"."""
     name = names.parse(run.network)
     form = f"6n+2, n = {(name.depth - 2) // 6}, " if name.kind in ("plain", "resnet") else ""
-    parameters = counts.parameters(build(run.network, classes=recipe.classes))
+    parameters = counts.parameters(blueprint(run.network, recipe.classes, recipe.channels))
     return f"{run} ({form}{parameters / 1e6:.2f}M parameters)"
 
 

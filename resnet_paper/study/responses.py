@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from resnet_paper.names import require_image_size
 from resnet_paper.networks.hooks import hooked, response_layers
 from resnet_paper.networks.weights import load_weights
 from resnet_paper.paper import facts
+from resnet_paper.runs.run import record_beside
 from resnet_paper.study.study import Study
 from resnet_paper.training import data
 from resnet_paper.training.images import Images, Normalisation
@@ -47,12 +47,9 @@ def response_stds(network: nn.Module, images: Images, normalise: Normalisation) 
 
 def refuse_weights_of_another(network: str, weights: Path) -> None:
     """UserError if the weights lie in the directory of a run of another network."""
-    try:
-        recorded = json.loads((weights.parent / "run.json").read_text())["network"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return  # not a run's directory
-    if recorded != network:
-        raise UserError(f"{weights} holds the weights of a {recorded}, not of a {network}")
+    record = record_beside(weights)
+    if record and record.network != network:
+        raise UserError(f"{weights} holds the weights of a {record.network}, not of a {network}")
 
 
 def record_missing(study: Study) -> None:
@@ -67,11 +64,16 @@ def record_missing(study: Study) -> None:
     if not todo:
         return
     dataset = data.load(study.recipe, study.data_dir)
-    normalise = Normalisation.of(dataset.train, study.recipe.normalisation)
     for result in tqdm(todo, desc="responses", disable=None):
         content = result.weights() or b""
-        network = load_weights(result.network, content, str(result.run.weights_file))
-        table = response_stds(network, dataset.test, normalise)
+        network = load_weights(
+            result.network,
+            content,
+            str(result.run.weights_file),
+            study.recipe.classes,
+            study.recipe.channels,
+        )
+        table = response_stds(network, dataset.test, dataset.normalise)
         with result.run.locked():
             result.write_responses(table)
 
@@ -80,9 +82,11 @@ def own_responses(study: Study, weights: Path, network: str) -> pd.DataFrame:
     """`response_stds` of a file of weights; UserError if they are not the network's."""
     require_image_size(network, study.recipe.image_size)
     refuse_weights_of_another(network, weights)
-    loaded = load_weights(network, weights.read_bytes(), str(weights), study.recipe.classes)
+    recipe = study.recipe
+    loaded = load_weights(
+        network, weights.read_bytes(), str(weights), recipe.classes, recipe.channels
+    )
     if not response_layers(loaded):
         raise UserError(f"{network} has no responses: none of its 3x3 layers has BN")
     dataset = data.load(study.recipe, study.data_dir)
-    normalise = Normalisation.of(dataset.train, study.recipe.normalisation)
-    return response_stds(loaded, dataset.test, normalise)
+    return response_stds(loaded, dataset.test, dataset.normalise)

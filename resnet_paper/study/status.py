@@ -13,6 +13,7 @@ from resnet_paper.runs.run import Run, begun_runs
 from resnet_paper.study.study import Study
 
 FINISHED, UNDER_WAY, STOPPED, MISSING = "finished", "under way", "stopped", "missing"
+DIVERGED = "diverged"
 DAMAGED = "damaged (drawing or training it says how)"
 UNREADABLE = "permission denied"
 
@@ -34,6 +35,8 @@ class Status:
 
     def __str__(self) -> str:
         said = f"{self.run}: {self.state}"
+        if self.state == DIVERGED:
+            said += f" at iteration {self.iteration:,}"
         if self.state in (UNDER_WAY, STOPPED):
             said += f" at {100 * self.iteration / self.iterations:.0f}%"
         if self.holder:
@@ -76,6 +79,8 @@ def status_of(run: Run, study: Study) -> Status:
         return Status(run, UNREADABLE)
     except UserError:
         return Status(run, DAMAGED)
+    if record is not None and record.diverged is not None:
+        return Status(run, DIVERGED, record.diverged, total)
     if record is not None and record.finished:
         return Status(run, FINISHED, total, total, record.test_error)
     holder = run.holder

@@ -9,9 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from resnet_paper.runs.recipe import Recipe
+
 
 @dataclass(frozen=True)
-class Plan:
+class BatchPlan:
     """Which images make up a number of batches, and how each is augmented: all (count, batch)."""
 
     indices: Tensor  # int64, of the training images
@@ -23,12 +25,12 @@ class Plan:
         return len(self.indices)
 
     @classmethod
-    def empty(cls, count: int, batch_size: int, device: torch.device | str) -> Plan:
+    def empty(cls, count: int, batch_size: int, device: torch.device | str) -> BatchPlan:
         """An empty plan of a capacity of batches, on a device."""
         indices, top, left = torch.zeros(3, count, batch_size, dtype=torch.int64, device=device)
         return cls(indices, top, left, torch.zeros_like(indices, dtype=torch.bool))
 
-    def copy_(self, plan: Plan) -> None:
+    def copy_(self, plan: BatchPlan) -> None:
         """Put a plan of as many batches or fewer into the first places of this one."""
         for column, values in zip(self.columns(), plan.columns(), strict=True):
             column[: len(plan)].copy_(values)
@@ -54,8 +56,14 @@ class BatchStream:
     batch_size: int
     seed: int
     padding: int = 4
+    flips: bool = True
 
-    def plan(self, start: int, count: int) -> Plan:
+    @classmethod
+    def of(cls, recipe: Recipe, images: int, seed: int) -> BatchStream:
+        """The batches of a recipe, of a number of images."""
+        return cls(images, recipe.batch_size, seed, recipe.padding, recipe.flips)
+
+    def plan(self, start: int, count: int) -> BatchPlan:
         """The batches start, ..., start + count - 1."""
         first, last = start * self.batch_size, (start + count) * self.batch_size
         epochs = range(first // self.images, (last - 1) // self.images + 1)
@@ -63,19 +71,19 @@ class BatchStream:
         skipped = first - epochs.start * self.images
         window = columns[:, skipped : skipped + last - first]
         rows = torch.from_numpy(window).view(4, count, self.batch_size)
-        return Plan(rows[0], rows[1], rows[2], rows[3].bool())
+        return BatchPlan(rows[0], rows[1], rows[2], rows[3].bool())
 
     def epoch(self, number: int) -> np.ndarray:
         """The epoch's permutation, crop offsets and flips: index, top, left, flip, (4, images)."""
         rng = np.random.default_rng((self.seed, number))
         order = rng.permutation(self.images)
         corners = rng.integers(0, 2 * self.padding + 1, (2, self.images))
-        flips = rng.integers(0, 2, self.images)
+        flips = rng.integers(0, 2, self.images) * self.flips
         return np.stack([order, *corners, flips])
 
 
 def augment(images: Tensor, top: Tensor, left: Tensor, flip: Tensor, padding: int = 4) -> Tensor:
-    """Pad normalised images (N, 3, H, W) with zeros, cut an (H, W) window from each, flip some.
+    """Pad normalised images (N, C, H, W) with zeros, cut an (H, W) window from each, flip some.
 
     top, left: (N,) the windows' corners in the padded images; flip: (N,) bool, left to right.
     """

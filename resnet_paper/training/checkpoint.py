@@ -17,13 +17,22 @@ from torch import nn
 
 from resnet_paper.errors import UnreadableError, UserError
 from resnet_paper.networks import counts
-from resnet_paper.networks.build import build
+from resnet_paper.networks.build import blueprint
 from resnet_paper.runs.files import write
 from resnet_paper.runs.provenance import revision
 from resnet_paper.runs.recipe import Recipe
-from resnet_paper.runs.record import JSON, Environment, Measurement, Record, Resumption, as_json
+from resnet_paper.runs.record import (
+    JSON,
+    Environment,
+    Measurement,
+    Record,
+    Resumption,
+    as_json,
+    difference,
+    recipe_of,
+)
 from resnet_paper.runs.run import MOVE_AWAY, Run
-from resnet_paper.training.backend import Backend
+from resnet_paper.training.backend import COMPILER, Backend
 from resnet_paper.training.learner import LearnerState
 
 FORMAT = 1  # of the file; one without a number is of format 1
@@ -147,35 +156,45 @@ def resume_point(run: Run, recipe: Recipe, backend: Backend) -> Checkpoint | Non
     its numbers.
     """
     checkpoint = load(run)
-    network = build(run.network, classes=recipe.classes)
-    identity: JSON = {
-        "network": run.network,
-        "parameters": counts.parameters(network),
-        "seed": run.seed,
-        "settings": run.settings,
-        **as_json(recipe),
-    }
     if checkpoint is not None:
-        check_same_run(run, checkpoint.content, {**identity, **backend.method(network, recipe)})
-    elif (found := run.read()) is not None:
-        check_same_run(run, found[0], identity)
+        method = backend.method(blueprint(run.network, recipe.classes, recipe.channels), recipe)
+        check_same_run(run, checkpoint.content, recipe, method)
+    elif (stored := run.read()) is not None:
+        check_same_run(run, stored.content, recipe)
     if checkpoint is None and (run.directory / "curve.csv").exists():
         raise UserError(f"{run.directory} has a curve but no checkpoint to resume: {MOVE_AWAY}")
     return checkpoint
 
 
-def check_same_run(run: Run, record: JSON, identity: JSON) -> None:
-    """UserError unless a record has these values, and no other fields of a recipe."""
-    recipe = {**as_json(Recipe()), **record["recipe"]}
-    computed = as_json(msgspec.convert(record["computed"], Environment))
-    recorded = {**record, **computed, **recipe}
-    for key in {**recipe, **identity}:
-        if recorded.get(key) != identity.get(key):
-            raise UserError(
-                f"{run.directory} holds a run begun with {key} {recorded.get(key)}, not "
-                f"{identity.get(key)}: resume it as it began, or choose another directory by RUNS "
-                "(--runs)"
-            )
+def check_same_run(run: Run, content: JSON, recipe: Recipe, method: Mapping[str, Any] = {}) -> None:
+    """UserError unless a run.json is of this run, by this recipe and, if given, this method."""
+    identity = {
+        "network": run.network,
+        "parameters": counts.parameters(blueprint(run.network, recipe.classes, recipe.channels)),
+        "seed": run.seed,
+        "settings": run.settings,
+    }
+    computed = as_json(msgspec.convert(content["computed"], Environment))
+    differs = (
+        difference({key: content.get(key) for key in identity}, identity)
+        or difference(recipe_of(content), as_json(recipe))
+        or difference({key: computed[key] for key in method}, method)
+    )
+    if differs:
+        key = differs.partition(" ")[0]
+        raise UserError(
+            f"{run.directory} holds a run begun with {differs}: "
+            f"{way_back(key, computed.get(key))}, or choose another directory by RUNS (--runs)"
+        )
+
+
+def way_back(key: str, recorded: object) -> str:
+    """What to do to resume a run as it began."""
+    if key in ("device", "precision", "kernels"):
+        return f"resume it with {key.upper()}={recorded} (--{key} {recorded})"
+    if key == "compiled" and recorded:
+        return f"torch.compile does not work here, install {COMPILER}"
+    return "resume it as it began"
 
 
 def resumed(run: Run, checkpoint: Checkpoint, now: JSON) -> JSON:

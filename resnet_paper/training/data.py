@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
+from http.client import HTTPException
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from torchvision.datasets.utils import check_integrity
 
 from resnet_paper.errors import UserError
 from resnet_paper.runs.datasets import DATA_SETS
+from resnet_paper.runs.files import locked, move, scratch_directory
 from resnet_paper.runs.recipe import Recipe
 from resnet_paper.training import image_folder
 from resnet_paper.training.batches import crop
@@ -45,16 +47,20 @@ def load(recipe: Recipe, data_dir: Path) -> Dataset:
         train=train[: recipe.train_images],
         validation=train[recipe.train_images : needed],
         test=test[: recipe.test_images],
+        normalisation=recipe.normalisation,
     )
 
 
 def require_images(images: Images, count: int, recipe: Recipe) -> None:
     """UserError unless images are as many, as large and of as many classes as a recipe says."""
-    size, classes = images.pixels.shape[-1], int(images.labels.max()) + 1
+    channels, size = images.pixels.shape[1:3]
+    classes = int(images.labels.max()) + 1
     if len(images) < count:
         said = f"has {len(images)} images where the recipe asks for {count}"
     elif size != recipe.image_size:
         said = f"has images of {size} pixels a side, and the recipe of {recipe.image_size}"
+    elif channels != recipe.channels:
+        said = f"has images of {channels} channels, and the recipe of {recipe.channels}"
     elif classes > recipe.classes:
         said = f"has {classes} classes, and the recipe {recipe.classes}"
     else:
@@ -65,21 +71,14 @@ def require_images(images: Images, count: int, recipe: Recipe) -> None:
 def cifar10(_: Recipe, data_dir: Path) -> tuple[Images, Images]:
     """CIFAR-10's 50,000 training and 10,000 test images; UserError as `load`."""
     folder = data_dir / CIFAR10.base_folder
-    official = [*CIFAR10.train_list, *CIFAR10.test_list, list(CIFAR10.meta.values())[::2]]
-    files = {folder / name: md5 for name, md5 in official}
-    for path, md5 in files.items():
-        try:
-            damaged = path.exists() and not check_integrity(str(path), md5)
-        except OSError as error:
-            raise UserError(f"{path} cannot be read: {error.strerror}") from error
-        if damaged:
-            raise UserError(
-                f"{path} is damaged (its MD5 is not CIFAR-10's): remove it, and the next start "
-                "downloads it again"
-            )
-    if not all(path.exists() for path in files):
-        with downloading("CIFAR-10", "cifar-10-python.tar.gz", data_dir):
-            CIFAR10(str(data_dir), download=True)
+    files = [*CIFAR10.train_list, *CIFAR10.test_list, list(CIFAR10.meta.values())[::2]]
+
+    def missing() -> list[str]:
+        return [name for name, md5 in files if not is_there(folder / name, md5)]
+
+    download(
+        "CIFAR-10", folder, CIFAR10.filename, missing, lambda root: CIFAR10(root, download=True)
+    )
     return tuple(  # type: ignore[return-value]
         Images(
             torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous(),
@@ -95,13 +94,13 @@ def imagenette(recipe: Recipe, data_dir: Path) -> tuple[Images, Images]:
     Those that the recipe needs, in an order that mixes the classes.
     """
     folder = data_dir / DATA_SETS["imagenette"].folder
-    try:
-        missing = not folder.exists()
-    except OSError as error:
-        raise UserError(f"{folder} cannot be read: {error.strerror}") from error
-    if missing:
-        with downloading("Imagenette", "imagenette2-160.tgz", data_dir):
-            Imagenette(str(data_dir), size="160px", download=True)
+    download(
+        "Imagenette",
+        folder,
+        "imagenette2-160.tgz",
+        lambda: [] if is_there(folder) else [folder.name],
+        lambda root: Imagenette(root, size="160px", download=True),
+    )
     needed = {"train": recipe.train_images + recipe.validation_images, "val": recipe.test_images}
     train, test = (
         Images(*image_folder.read(folder / part, count, recipe.image_size, WNIDS))
@@ -110,22 +109,56 @@ def imagenette(recipe: Recipe, data_dir: Path) -> tuple[Images, Images]:
     return train, test
 
 
-@contextmanager
-def downloading(name: str, archive: str, data_dir: Path) -> Iterator[None]:
-    """Context manager: torchvision fetches a data set's archive and checks its MD5.
-
-    A data_dir that was made for it and is empty is removed if it fails.
-    """
-    missing = not data_dir.exists()
+def is_there(path: Path, md5: str | None = None) -> bool:
+    """False if a file or folder is missing; UserError if it is unreadable or has another MD5."""
     try:
-        yield
-    except (OSError, RuntimeError) as error:
-        if missing:
+        there = path.exists()
+        intact = md5 is None or not there or check_integrity(str(path), md5)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    if not intact:
+        raise UserError(
+            f"{path} is damaged (its MD5 is not the official one): remove it, and the next start "
+            "downloads it again"
+        )
+    return there
+
+
+def download(
+    title: str,
+    folder: Path,
+    archive: str,
+    missing: Callable[[], list[str]],
+    fetch: Callable[[str], object],
+) -> None:
+    """Download a data set if files of it are missing in its folder: one process, others wait.
+
+    fetch: has torchvision download the archive into a directory, check its MD5 and unpack it. What
+    it leaves is moved to where the folder is, so that others see whole files only. An archive that
+    lies there is not downloaded again.
+    """
+    if not missing():
+        return
+    data_dir = folder.parent
+    made = not data_dir.exists()
+    try:
+        with locked(data_dir / "download.lock", f"waiting for the process that downloads {title}"):
+            if missing():  # not downloaded by another process meanwhile
+                with scratch_directory(data_dir / "download") as directory:
+                    if (data_dir / archive).exists():
+                        (directory / archive).symlink_to((data_dir / archive).absolute())
+                    fetch(str(directory))
+                    move(directory, data_dir)
+    except (OSError, RuntimeError, EOFError, HTTPException) as error:
+        if made:
             with suppress(OSError):
                 data_dir.rmdir()
+        found = f"{title} is not in {data_dir}"
+        if folder.exists():
+            found = f"{folder} lacks {', '.join(missing())}: {title} is incomplete"
         raise UserError(
-            f"{name} is not in {data_dir} and could not be downloaded ({error}): unpack "
-            f"{archive} there, or name its place by DATA_DIR (--data-dir)"
+            f"{found} and could not be downloaded ({error}): unpack {archive} in {data_dir}, or "
+            "name its place by DATA_DIR (--data-dir)"
         ) from error
 
 

@@ -12,7 +12,7 @@ from resnet_paper.runs.recipe import CHANNELS, PAPER, Channels
 
 @dataclass(frozen=True)
 class Images:
-    """Images as bytes, (N, 3, H, H) in 0..255, and their labels, (N,) in 0..classes-1."""
+    """Images as bytes, (N, C, H, H) in 0..255, and their labels, (N,) in 0..classes-1."""
 
     pixels: Tensor
     labels: Tensor
@@ -39,19 +39,31 @@ class Images:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The images that a network is trained, validated (maybe none) and tested on."""
+    """The images that a network is trained, validated (maybe none) and tested on.
+
+    normalisation: the name of that of its pixels.
+    """
 
     train: Images
     validation: Images
     test: Images
+    normalisation: str = PAPER.normalisation
+
+    @property
+    def normalise(self) -> Normalisation:
+        """The normalisation of pixels, on the device of the training images."""
+        return Normalisation.of(self.train, self.normalisation)
 
     def to(self, device: torch.device | str) -> Dataset:
-        return Dataset(self.train.to(device), self.validation.to(device), self.test.to(device))
+        train, validation, test = (
+            part.to(device) for part in (self.train, self.validation, self.test)
+        )
+        return Dataset(train, validation, test, self.normalisation)
 
 
 @dataclass(frozen=True)
 class Normalisation:
-    """(pixels / 255 - mean) / std; mean and std are (3, H, H) or (3, 1, 1)."""
+    """(pixels / 255 - mean) / std; mean and std are (C, H, H) or (C, 1, 1)."""
 
     mean: Tensor
     std: Tensor
@@ -64,7 +76,7 @@ class Normalisation:
             return cls.of_channels(*CHANNELS[name], device)
         total = train.pixels.sum(0, dtype=torch.int64)
         mean = (total.double() / (255 * len(train))).float()
-        return cls(mean, torch.ones(3, 1, 1, device=device))
+        return cls(mean, torch.ones(len(mean), 1, 1, device=device))
 
     @classmethod
     def of_channels(
@@ -75,5 +87,5 @@ class Normalisation:
         return cls(mean, std)
 
     def __call__(self, pixels: Tensor) -> Tensor:
-        """Bytes (N, 3, H, H) -> floats of the same shape."""
+        """Bytes (N, C, H, H) -> floats of the same shape."""
         return (pixels.float() / 255 - self.mean) / self.std

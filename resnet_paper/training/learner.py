@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from resnet_paper.networks.batch_norm import BN_MOMENTUM, bn_statistics
 from resnet_paper.runs.recipe import Recipe
 from resnet_paper.training.backend import CAPTURE_WARMUPS, Backend
-from resnet_paper.training.batches import Plan, augment
+from resnet_paper.training.batches import BatchPlan, augment
 from resnet_paper.training.images import Images, Normalisation
 
-Method = TypeVar("Method", bound=Callable[..., Any])
+Work = TypeVar("Work", bound=Callable[..., Any])
 
 
 class Tally(NamedTuple):
@@ -56,7 +56,7 @@ class LearnerState:
     tally: list[Tensor]  # of the iterations since the last measurement
 
 
-def in_context(method: Method) -> Method:
+def in_context(method: Work) -> Work:
     """A Learner's method under its backend, enqueuing on the learner's CUDA stream if any."""
 
     @functools.wraps(method)
@@ -65,7 +65,7 @@ def in_context(method: Method) -> Method:
         with torch.cuda.stream(self.stream) if self.stream else nullcontext():
             return method(self, *arguments)
 
-    return cast(Method, wrapped)
+    return cast(Work, wrapped)
 
 
 class Learner:
@@ -104,13 +104,13 @@ class Learner:
             recipe.statistics_batches,
             3 * CAPTURE_WARMUPS,
         )
-        self.plan = Plan.empty(capacity, recipe.batch_size, device)
+        self.plan = BatchPlan.empty(capacity, recipe.batch_size, device)
         self.rates = torch.zeros(capacity, device=device)
         self.position = torch.zeros(1, dtype=torch.int64, device=device)  # in plan and rates
         at_once, shape = self.train.evaluation_batch, self.train.pixels.shape[1:]
         self.pixels = torch.zeros(at_once, *shape, dtype=torch.uint8, device=device)
         self.labels = torch.zeros(at_once, dtype=torch.int64, device=device)
-        self.training, self.evaluation = Tally.zero(device), Tally.zero(device)
+        self.trained, self.evaluated = Tally.zero(device), Tally.zero(device)
         self.statistics = bn_statistics(self.network)
         self.statistics_sums = [torch.zeros_like(b) for b in self.statistics]
         if self.stream:  # the tensors above were made on another stream
@@ -140,7 +140,7 @@ class Learner:
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
-        self.training.add(loss.detach() * len(labels), logits.detach(), labels)
+        self.trained.add(loss.detach() * len(labels), logits.detach(), labels)
         self.position += 1
 
     @torch.no_grad()
@@ -149,7 +149,7 @@ class Learner:
         self.network.eval()
         logits = self.backend.logits(self.network, self.normalise(self.pixels))
         loss = F.cross_entropy(logits, self.labels, ignore_index=-1, reduction="sum")
-        self.evaluation.add(loss, logits, self.labels)
+        self.evaluated.add(loss, logits, self.labels)
 
     @torch.no_grad()
     def add_statistics(self) -> None:
@@ -178,7 +178,7 @@ class Learner:
         return images, self.train.labels[indices]
 
     @in_context
-    def load(self, plan: Plan, rates: list[float]) -> None:
+    def load(self, plan: BatchPlan, rates: list[float]) -> None:
         """Take the next iterations: their batches and learning rates."""
         self.plan.copy_(plan)
         self.rates[: len(rates)].copy_(torch.tensor(rates))
@@ -207,14 +207,14 @@ class Learner:
     @in_context
     def training_errors(self, images: int) -> tuple[float, float]:
         """Mean loss (nats) and error (%) over the images trained on since the last reset."""
-        return self.training.mean(images)
+        return self.trained.mean(images)
 
     @in_context
     def reset_training_errors(self) -> None:
-        self.training.reset()
+        self.trained.reset()
 
     def evaluate(self, images: Images) -> Iterator[None]:
-        """Add images to `evaluation`, unaugmented and in test mode; yields after each batch."""
+        """Add images to `evaluated`, unaugmented and in test mode; yields after each batch."""
         self.reset_evaluation()
         for start in range(0, len(images), at_once := len(self.labels)):
             self.evaluate_batch(images[start : start + at_once])
@@ -222,11 +222,11 @@ class Learner:
 
     @in_context
     def reset_evaluation(self) -> None:
-        self.evaluation.reset()
+        self.evaluated.reset()
 
     @in_context
     def evaluate_batch(self, batch: Images) -> None:
-        """Add at most an evaluation batch of images to `evaluation`."""
+        """Add at most an evaluation batch of images to `evaluated`."""
         self.pixels[: len(batch)].copy_(batch.pixels)
         self.labels.fill_(-1)
         self.labels[: len(batch)].copy_(batch.labels)
@@ -235,7 +235,7 @@ class Learner:
     @in_context
     def evaluation_errors(self, images: int) -> tuple[float, float]:
         """Mean loss (nats) and error (%) over the images that were evaluated."""
-        return self.evaluation.mean(images)
+        return self.evaluated.mean(images)
 
     @contextmanager
     def buffers_kept(self) -> Iterator[None]:
@@ -255,7 +255,7 @@ class Learner:
         for buffer, value in zip(self.network.buffers(), saved, strict=True):
             buffer.copy_(value)
 
-    def recompute_statistics(self, plan: Plan) -> Iterator[None]:
+    def recompute_statistics(self, plan: BatchPlan) -> Iterator[None]:
         """Set BN's statistics to the mean over a plan's batches of their means and variances.
 
         Yields after each batch. The plan replaces the loaded iterations, and other buffers change
@@ -288,14 +288,14 @@ class Learner:
         """All that training has changed, as copies on the CPU."""
         network = {name: value.cpu().clone() for name, value in self.network.state_dict().items()}
         momentum = [buffer.cpu().clone() for buffer in self.momentum]
-        return LearnerState(network, momentum, [value.cpu().clone() for value in self.training])
+        return LearnerState(network, momentum, [value.cpu().clone() for value in self.trained])
 
     @in_context
     def restore(self, state: LearnerState) -> None:
         """Put a state back, in place."""
         self.network.load_state_dict(state.weights)
         self.position.zero_()
-        self.evaluation.reset()
-        here, stored = [*self.momentum, *self.training], [*state.momentum, *state.tally]
+        self.evaluated.reset()
+        here, stored = [*self.momentum, *self.trained], [*state.momentum, *state.tally]
         for value, kept in zip(here, stored, strict=True):
             value.copy_(kept)

@@ -15,7 +15,9 @@ from resnet_paper.runs.record import as_json
 from resnet_paper.runs.run import Result
 
 Record = Callable[..., Result]
-NOISE = student_t(28) * TEST_ERROR_SPREAD.std * math.sqrt(2)  # of two runs
+NOISE = (
+    student_t(TEST_ERROR_SPREAD.degrees_of_freedom) * TEST_ERROR_SPREAD.std * math.sqrt(2)
+)  # of two runs
 
 
 def verdicts(mine: list[Result], published: list[Result], settings: str = "paper") -> pd.DataFrame:

@@ -16,12 +16,11 @@ from resnet_paper.errors import UserError
 from resnet_paper.networks.build import build
 from resnet_paper.networks.weights import load_weights
 from resnet_paper.runs.recipe import TINY
-from resnet_paper.runs.run import Result
+from resnet_paper.runs.run import Result, record_beside
 from resnet_paper.study.evaluate import (
     confusion_counts,
     evaluate,
     normalisation,
-    recorded_normalisation,
 )
 from resnet_paper.study.responses import response_stds
 from resnet_paper.training import data
@@ -97,8 +96,10 @@ def test_the_normalisation_of_a_runs_weights_is_the_runs(
     record_run: Callable[..., Result], tmp_path: Path
 ) -> None:
     of_epochs = record_run("resnet-18", settings="10-epochs")
-    assert recorded_normalisation(of_epochs.run.weights_file) == "channels"
-    assert recorded_normalisation(tmp_path / "weights.pt") is None
+    record = record_beside(of_epochs.run.weights_file)
+    assert record is not None
+    assert record.recipe.normalisation == "channels"
+    assert record_beside(tmp_path / "weights.pt") is None
 
 
 def test_confusion_counts_images_by_class_and_prediction() -> None:
@@ -130,7 +131,8 @@ def test_weights_of_ones_own_are_evaluated_and_the_normalisation_is_printed(
 ) -> None:
     monkeypatch.setattr("resnet_paper.study.study.FIGURES", tmp_path / "figures")
     weights = tmp_path / "mine.pt"
-    torch.save({"state_dict": build("resnet-8").state_dict()}, weights)
+    network = build("resnet-8")
+    torch.save({"state_dict": network.state_dict()}, weights)
     arguments = ["--settings", "demo", "--weights", str(weights)]
     asked = CliRunner().invoke(script.main, arguments)
     assert (asked.exit_code, "of which network" in asked.stderr) == (1, True)
@@ -142,8 +144,13 @@ def test_weights_of_ones_own_are_evaluated_and_the_normalisation_is_printed(
     assert "'channel' is no normalisation" in wrong.stderr
     answer = CliRunner().invoke(script.main, [*arguments, "--normalisation", "channels"])
     assert answer.exit_code == 0, answer.output
-    assert answer.output.startswith(f"resnet-8, {weights}: test error ")
-    assert answer.output.splitlines()[0].endswith("(by channels)")
+    test = data.synthetic(250, seed=1)  # as the settings "demo" have it
+    with torch.no_grad():
+        logits = network.eval()(Normalisation.of(test, "channels")(test.pixels))
+    error = 100 * (logits.argmax(1) != test.labels).double().mean()
+    loss = F.cross_entropy(logits, test.labels)
+    said = f"resnet-8, {weights}: test error {error:.2f}%, loss {loss:.4f} (by channels)"
+    assert answer.output.splitlines()[0] == said
     counts = pd.read_csv(tmp_path / "figures" / "demo" / "confusion-resnet-8-own.csv")
     assert counts[list("0123456789")].to_numpy().sum() == 250
     assert (tmp_path / "figures" / "demo" / "confusion-resnet-8-own.png").stat().st_size

@@ -242,13 +242,13 @@ def pooling(dtype: torch.dtype) -> Errors:
 def batch(normalisation: str) -> Errors:
     """0 if a batch is the one that PyTorch gathers, crops, flips and normalises, bit for bit."""
     from resnet_paper.training import data
-    from resnet_paper.training.batches import BatchStream, Plan, augment
+    from resnet_paper.training.batches import BatchPlan, BatchStream, augment
     from resnet_paper.training.fused.batches import augmented
     from resnet_paper.training.images import Normalisation
 
     train = data.synthetic(20, seed=0)
     normalise = Normalisation.of(train, normalisation)
-    plan = Plan.empty(5, 4, "cpu")
+    plan = BatchPlan.empty(5, 4, "cpu")
     plan.copy_(BatchStream(20, 4, seed=0).plan(7, 5))
     position = torch.tensor([3])
     indices, top, left, flip = plan.batch(position)

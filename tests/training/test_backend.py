@@ -25,10 +25,6 @@ def test_making_a_backend_changes_no_threads() -> None:
     torch.set_num_threads(before)
 
 
-def test_a_cpu_trains_one_run_at_once() -> None:
-    assert Backend("cpu", "float32", compiled=False, threads=1).capacity(memory=1) == 1
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(not backend.has_bfloat16("cpu"), reason="no bfloat16 arithmetic in hardware")
 def test_nine_compiled_nets_share_one_process(recipe: Recipe, dataset: Dataset) -> None:

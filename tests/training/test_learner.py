@@ -110,7 +110,7 @@ def test_work_to_be_captured_moves_no_tensor(recipe: Recipe, dataset: Dataset) -
     def addresses() -> list[int]:
         fixed = [*learner.network.parameters(), *learner.network.buffers(), *learner.momentum]
         fixed += [*learner.plan.columns(), learner.rates, learner.rate, learner.position]
-        fixed += [*learner.training, *learner.evaluation, learner.pixels, learner.labels]
+        fixed += [*learner.trained, *learner.evaluated, learner.pixels, learner.labels]
         fixed += [g["lr"] for g in learner.optimizer.param_groups]
         fixed += [s["momentum_buffer"] for s in learner.optimizer.state.values()]
         return [tensor.data_ptr() for tensor in fixed]

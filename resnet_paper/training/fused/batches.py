@@ -7,7 +7,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from resnet_paper.training.batches import Plan
+from resnet_paper.training.batches import BatchPlan
 from resnet_paper.training.fused.layer import launch
 from resnet_paper.training.images import Images, Normalisation
 
@@ -61,7 +61,7 @@ def gather_batch(
 
 
 def augmented(
-    train: Images, plan: Plan, position: Tensor, normalise: Normalisation, padding: int
+    train: Images, plan: BatchPlan, position: Tensor, normalise: Normalisation, padding: int
 ) -> tuple[Tensor, Tensor]:
     """The augmented, normalised images and the labels of a plan's batch at `position`, (1,)."""
     batch, size = plan.indices.shape[1], train.pixels.shape[-1]
