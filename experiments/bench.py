@@ -56,12 +56,13 @@ def beside_plain_pytorch(networks: list[str], device: str) -> None:
     from resnet_paper.bench import iterations
     from resnet_paper.training import backend
 
+    default = backend.choose(device, iterations=PAPER.iterations)
     loops = iterations.loops(device)
     for network in networks:
         ours, *others = iterations.compare(list(loops.values()), network, device)
         click.echo(
-            f"{network}: ours, {backend.choose(device, iterations=PAPER.iterations)}: "
-            f"{1e3 * ours:.2f} ms an iteration ({PAPER.batch_size / ours:,.0f} images/s)"
+            f"{network}: ours, {default}: {1e3 * ours:.2f} ms an iteration "
+            f"({PAPER.batch_size / ours:,.0f} images/s)"
         )
         for name, seconds in zip(list(loops)[1:], others, strict=True):
             click.echo(f"  {name}: {1e3 * seconds:.2f} ms, {seconds / ours:.2f}x")

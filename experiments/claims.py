@@ -15,7 +15,7 @@ from resnet_paper.study.study import Study
 @click.command(cls=Command)
 @options
 def main(study: Study) -> None:
-    """Say of each claim of section 4.2 whether it holds; trains nothing."""
+    """Say of each claim of sections 4.1 and 4.2 whether it holds; trains nothing."""
     draw(["claims"], study)
 
 

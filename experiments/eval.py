@@ -70,9 +70,9 @@ def main(study: Study, weights: Path | None, network: str | None, named: str | N
             )
         normalisations.append((chosen, normalisation(chosen)))
     dataset = data.load(study.recipe, study.data_dir)
-    classes = DATA_SETS[study.recipe.dataset].classes(study.recipe.classes)
+    classes = DATA_SETS[study.recipe.dataset].names_of_classes(study.recipe.classes)
     for (file, name, whose, content), (chosen, of) in zip(todo, normalisations, strict=True):
-        built = load_weights(name, content, str(file), study.recipe.classes)
+        built = load_weights(name, content, str(file), study.recipe.classes, study.recipe.channels)
         click.echo(f"{name}, {file}: ", nl=False)  # stands there while the images are classified
         logits = classify(built, dataset.test, of(dataset.train))
         loss, error = loss_and_error(logits, dataset.test.labels)

@@ -7,8 +7,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the package beside this sc
 
 import click
 
-from resnet_paper.results import artefacts
-from resnet_paper.results.artefacts import Recorded
+from experiments.reproduce import draw
+from resnet_paper.names import require_image_size
+from resnet_paper.runs.files import require_writable
 from resnet_paper.study.options import Command, Count, options, resnets
 from resnet_paper.study.study import Study
 
@@ -28,12 +29,14 @@ def main(study: Study, resnets: list[str]) -> None:
     """Measure norms of gradients by layer, of new and recorded nets, and draw; trains no run."""
     from resnet_paper.study.gradients import measure  # loads torch
 
-    results = study.results()  # mistakes come before the work
     pairs = [(residual.replace("resnet", "plain"), residual) for residual in resnets]
-    measured = measure(study, [network for pair in pairs for network in pair], study.seeds)
-    measured.write(study.output)
-    recorded = Recorded(results, study.settings, study.note, gradients=measured)
-    click.echo(artefacts.draw("gradients", recorded, study.output))
+    networks = [network for pair in pairs for network in pair]
+    for network in networks:
+        require_image_size(network, study.recipe.image_size)
+    study.results_to_draw()  # refuses RUNS without any
+    require_writable(study.output)
+    measure(study, networks, study.seeds).write(study.output)
+    draw(["gradients"], study)
 
 
 if __name__ == "__main__":

@@ -9,43 +9,53 @@ from typing import NamedTuple
 
 from resnet_paper.errors import UnknownNetworkError, UserError
 
-# The 4-stage nets for 32x32 images, and Table 1's for ImageNet.
-FOUR_STAGE_DEPTHS = (18, 34)
-IMAGENET_DEPTHS = (18, 34, 50, 101, 152)
-CIFAR10_SIZE, SMALLEST_FOR_IMAGENET = 32, 64  # pixels, a side
+CIFAR_CLASSES, IMAGENET_CLASSES = 10, 1_000
+MOST = 10_000  # pixels, a side: no network is for larger images
 
+# The families of which a name gives the depth, with their titles.
 TITLES = {
     "plain": "plain",
     "resnet": "ResNet",
     "four-stage": "ResNet",
     "imagenet-resnet": "ImageNet ResNet",
-    "vgg": "VGG",
-    "simple-cnn": "SimpleCNN",
 }
 
 
 class Name(NamedTuple):
-    """The parts of a network's name.
+    """The parts of a network's name, and what it is for.
 
-    kind: one of TITLES; "plain" and "resnet" are section 4.2's nets of 6n+2 layers.
-    option: the shortcut option of a "resnet", A, B or C; "" of others.
+    kind: "plain" and "resnet" are section 4.2's nets of 6n+2 layers. option: the shortcut option of
+    a "resnet", A, B or C; "" of others. width: its filters over section 4.2's. sizes: the least and
+    the greatest side of its images, in pixels. classes: how many by default.
     """
 
     kind: str
     depth: int
     option: str = ""
+    width: int = 1
+    title: str = ""
+    sizes: tuple[int, int] = (8, 63)
+    classes: int = CIFAR_CLASSES
+    batch_norm: bool = True
 
     @property
     def in_study(self) -> bool:
         """True of the nets that section 4.2 trains: plain, or residual with option A."""
-        return self.kind == "plain" or self.option == "A"
+        return (self.kind == "plain" or self.option == "A") and self.width == 1
 
 
+def imagenet_resnet(depth: int) -> Name:
+    """A net of Table 1, which halves images five times."""
+    return Name("imagenet-resnet", depth, sizes=(64, MOST), classes=IMAGENET_CLASSES)
+
+
+# Networks whose names are not built of parts: each is an entry here and a function in `networks`.
 OTHERS = {
-    **{f"resnet-{depth}": Name("four-stage", depth) for depth in FOUR_STAGE_DEPTHS},
-    **{f"imagenet-resnet-{depth}": Name("imagenet-resnet", depth) for depth in IMAGENET_DEPTHS},
-    "vgg-19": Name("vgg", 19),
-    "simple-cnn": Name("simple-cnn", 5),
+    "resnet-18": Name("four-stage", 18),
+    "resnet-34": Name("four-stage", 34),
+    **{f"imagenet-resnet-{depth}": imagenet_resnet(depth) for depth in (18, 34, 50, 101, 152)},
+    "vgg-19": Name("vgg-19", 19, title="VGG-19", sizes=(32, 63)),
+    "simple-cnn": Name("simple-cnn", 5, title="SimpleCNN", sizes=(32, 32), batch_norm=False),
 }
 
 
@@ -75,21 +85,21 @@ def parse(network: str) -> Name:
 
 
 def require_image_size(network: str, size: int) -> None:
-    """UserError unless this is the name of a network for images of this many pixels a side.
+    """UserError unless this is the name of a network for images of this many pixels a side."""
+    if fits(network, size):
+        return
+    least, most = parse(network).sizes
+    sides = f"{least} to {most}" if least < most else f"{least}"
+    sizes = f"{least} pixels a side or more" if most == MOST else f"{sides} pixels a side"
+    others = ", ".join(other for other in ("resnet-20", *OTHERS) if fits(other, size))
+    remedy = f": for such images there are {others}" if others else ""
+    raise UserError(f"{network} is for images of {sizes}, not {size}{remedy}")
 
-    ImageNet nets, which halve them five times, are for SMALLEST_FOR_IMAGENET and more, others for
-    CIFAR-10's.
-    """
-    if parse(network).kind == "imagenet-resnet":
-        fits = size >= SMALLEST_FOR_IMAGENET
-        sizes = f"{SMALLEST_FOR_IMAGENET} pixels a side or more"
-        remedy = "SETTINGS=imagenette has such images"
-    else:
-        fits = size == CIFAR10_SIZE
-        sizes = f"{CIFAR10_SIZE} pixels a side"
-        remedy = "ImageNet networks, as imagenet-resnet-34, are for larger ones"
-    if not fits:
-        raise UserError(f"{network} is for images of {sizes}, not {size}: {remedy}")
+
+def fits(network: str, size: int) -> bool:
+    """True if a network is for images of this many pixels a side."""
+    least, most = parse(network).sizes
+    return least <= size <= most
 
 
 def did_you_mean(network: str) -> str:
@@ -102,8 +112,11 @@ def did_you_mean(network: str) -> str:
 
 def canonical(text: str) -> str:
     """A name as people type it, "ResNet20" or "VGG_19", in the form that `parse` knows."""
-    word = re.sub(r"(?<=[a-z])(?=\d)|(?<=\d)(?=[a-z])", "-", text.strip().lower().replace("_", "-"))
-    return "simple-cnn" if word == "simplecnn" else word
+    word = text.strip().lower().replace("_", "-")
+    joined = {name.replace("-", ""): name for name in OTHERS}
+    if word in OTHERS or word.replace("-", "") in joined:
+        return joined[word.replace("-", "")]
+    return re.sub(r"(?<=[a-z])(?=\d)(?<!\dx)|(?<=\d)(?=[a-z])(?!x\d)", "-", word)
 
 
 def study_depth(network: str) -> int | None:
@@ -124,10 +137,11 @@ def nearest_depths(layers: int) -> list[int]:
 def title(network: str) -> str:
     """A network's name in prose: "plain-20", "ResNet-20", "ResNet-20 B", "VGG-19", "SimpleCNN"."""
     name = parse(network)
-    if name.kind == "simple-cnn":
-        return TITLES[name.kind]
+    if name.title:
+        return name.title
+    width = f"x{name.width}" if name.width > 1 else ""
     option = f" {name.option}" if name.option in ("B", "C") else ""
-    return f"{TITLES[name.kind]}-{name.depth}{option}"
+    return f"{TITLES[name.kind]}-{name.depth}{width}{option}"
 
 
 def shortcut_networks(depth: int) -> dict[str, str]:

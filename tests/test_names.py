@@ -14,9 +14,9 @@ from resnet_paper.names import Name
         ("resnet-110", Name("resnet", 110, "A"), "ResNet-110"),
         ("resnet-20-b", Name("resnet", 20, "B"), "ResNet-20 B"),
         ("resnet-18", Name("four-stage", 18), "ResNet-18"),
-        ("imagenet-resnet-50", Name("imagenet-resnet", 50), "ImageNet ResNet-50"),
-        ("vgg-19", Name("vgg", 19), "VGG-19"),
-        ("simple-cnn", Name("simple-cnn", 5), "SimpleCNN"),
+        ("imagenet-resnet-50", names.imagenet_resnet(50), "ImageNet ResNet-50"),
+        ("vgg-19", names.OTHERS["vgg-19"], "VGG-19"),
+        ("simple-cnn", names.OTHERS["simple-cnn"], "SimpleCNN"),
     ],
 )
 def test_what_a_name_says(network: str, name: Name, title: str) -> None:
@@ -60,14 +60,19 @@ def test_names_as_people_type_them(typed: str, network: str) -> None:
 
 @pytest.mark.parametrize(
     ("network", "sizes"),
-    [("imagenet-resnet-34", (64, 160, 224)), ("resnet-20", (32,)), ("simple-cnn", (32,))],
+    [
+        ("imagenet-resnet-34", (64, 160, 224)),
+        ("resnet-20", (28, 32, 63)),
+        ("vgg-19", (32, 63)),
+        ("simple-cnn", (32,)),
+    ],
 )
 def test_a_network_is_for_images_of_its_sizes(network: str, sizes: tuple[int, ...]) -> None:
     for size in (28, 32, 63, 64, 160, 224):
         if size in sizes:
             names.require_image_size(network, size)
         else:
-            with pytest.raises(UserError, match=f"{network} is for images of .*, not {size}: "):
+            with pytest.raises(UserError, match=f"{network} is for images of .*, not {size}"):
                 names.require_image_size(network, size)
 
 

@@ -82,7 +82,7 @@ def resources_here(recipe: Recipe) -> dict[str, int | bool]:
     Ray would count all of the machine's, where Slurm or taskset allow it fewer.
     """
     images = recipe.train_images + recipe.validation_images + recipe.test_images
-    store = IN_FLIGHT + images * 3 * recipe.image_size**2
+    store = IN_FLIGHT + images * recipe.channels * recipe.image_size**2
     options: dict[str, int | bool] = {"object_store_memory": store, "include_dashboard": False}
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0))

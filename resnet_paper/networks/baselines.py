@@ -32,7 +32,7 @@ class HashDropout(nn.Module):
         return x * (2 * ((bits >> 40) & 1)).to(x.dtype).view_as(x)
 
 
-def vgg19(classes: int = 10) -> nn.Module:
+def vgg_19(classes: int = 10, channels: int = 3) -> nn.Module:
     """VGG-19 with BN: torchvision's layers, average pooling, 512-4096-4096-classes classifier."""
     classifier = nn.Sequential(
         *(nn.Linear(512, 4096), nn.ReLU(), HashDropout()),
@@ -40,6 +40,8 @@ def vgg19(classes: int = 10) -> nn.Module:
         nn.Linear(4096, classes),
     )
     features = vgg.make_layers(vgg.cfgs["E"], batch_norm=True)
+    if channels != 3:
+        features[0] = nn.Conv2d(channels, 64, 3, padding=1)
     initialise_convolutions(features)
     parts = {
         "features": features,
@@ -50,10 +52,10 @@ def vgg19(classes: int = 10) -> nn.Module:
     return nn.Sequential(OrderedDict(parts))
 
 
-def simple_cnn(classes: int = 10) -> nn.Module:
+def simple_cnn(classes: int = 10, channels: int = 3) -> nn.Module:
     """Three 3x3 convolutions with ReLU and 2x2 max-pooling, two fully connected layers; no BN."""
     layers: list[nn.Module] = []
-    for channels_in, channels_out in ((3, 32), (32, 64), (64, 128)):
+    for channels_in, channels_out in ((channels, 32), (32, 64), (64, 128)):
         layers += [nn.Conv2d(channels_in, channels_out, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
     head = [nn.Flatten(), nn.Linear(2048, 256), nn.ReLU(), nn.Linear(256, classes)]
     return nn.Sequential(*layers, *head)

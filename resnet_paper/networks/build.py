@@ -10,7 +10,7 @@ from torch import nn
 
 from resnet_paper import names
 from resnet_paper.names import Name
-from resnet_paper.networks.baselines import simple_cnn, vgg19
+from resnet_paper.networks import baselines
 from resnet_paper.networks.resnets import (
     Projection,
     Shortcut,
@@ -23,36 +23,34 @@ from resnet_paper.networks.resnets import (
 )
 
 SHORTCUTS: dict[str, Shortcut] = {"A": option_a, "B": option_b, "C": Projection}
-CIFAR10_CLASSES = 10
-IMAGENET_CLASSES = 1_000
 
-# By the kind of a name: the network that it is, of a number of classes.
-CONSTRUCTORS: dict[str, Callable[[Name, int], nn.Module]] = {
-    "plain": lambda name, classes: cifar_net(name.depth, no_shortcut, classes),
-    "resnet": lambda name, classes: cifar_net(name.depth, SHORTCUTS[name.option], classes),
-    "four-stage": lambda name, classes: four_stage_net(name.depth, classes),
-    "imagenet-resnet": lambda name, classes: imagenet_net(name.depth, classes=classes),
-    "vgg": lambda _, classes: vgg19(classes),
-    "simple-cnn": lambda _, classes: simple_cnn(classes),
+# The families of names: the network of a number of classes, for images of a number of channels.
+CONSTRUCTORS: dict[str, Callable[[Name, int, int], nn.Module]] = {
+    "plain": lambda name, *of: cifar_net(name.depth, no_shortcut, *of),
+    "resnet": lambda name, *of: cifar_net(name.depth, SHORTCUTS[name.option], *of),
+    "four-stage": lambda name, *of: four_stage_net(name.depth, *of),
+    "imagenet-resnet": lambda name, *of: imagenet_net(name.depth, False, *of),
 }
 
 
-def build(network: str, seed: int = 0, classes: int | None = None) -> nn.Module:
+def build(network: str, seed: int = 0, classes: int | None = None, channels: int = 3) -> nn.Module:
     """A new network by its name, its weights drawn from the seed: images -> logits.
 
-    Images are (N, 3, 32, 32), ImageNet nets' (N, 3, H, H) with H from 64; logits (N, classes), by
-    default 10, ImageNet nets' 1,000. Raises UnknownNetworkError, a ValueError, for a name that
-    names.parse does not know.
+    Images are (N, channels, H, H), H as `names.require_image_size` says; logits (N, classes), by
+    default 10, ImageNet nets' 1,000. A network outside CONSTRUCTORS is a function of its name in
+    `baselines`. Raises UnknownNetworkError, a ValueError, for a name that `names.parse` refuses.
     """
     name = names.parse(network)
-    default = IMAGENET_CLASSES if name.kind == "imagenet-resnet" else CIFAR10_CLASSES
+    classes = classes or name.classes
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return CONSTRUCTORS[name.kind](name, classes or default)
+        if name.kind in CONSTRUCTORS:
+            return CONSTRUCTORS[name.kind](name, classes, channels)
+        return getattr(baselines, network.replace("-", "_"))(classes, channels)
 
 
 @cache
-def blueprint(network: str, classes: int | None = None) -> nn.Module:
+def blueprint(network: str, classes: int | None = None, channels: int = 3) -> nn.Module:
     """A network without numbers, on the meta device: its layers and their shapes."""
     with torch.device("meta"):
-        return build(network, classes=classes)
+        return build(network, classes=classes, channels=channels)

@@ -72,10 +72,10 @@ class Projection(nn.Sequential):
 class Stem(nn.Module):
     """The first layer: ReLU(BN(conv(x))), (N, 3, 32, 32) -> (N, C, 32, 32)."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, width: int, channels: int = 3) -> None:
         super().__init__()
-        self.conv = conv3x3(3, channels)
-        self.bn = nn.BatchNorm2d(channels)
+        self.conv = conv3x3(channels, width)
+        self.bn = nn.BatchNorm2d(width)
 
     def forward(self, x: Tensor) -> Tensor:
         return relu(self.bn(self.conv(x)))
@@ -87,10 +87,10 @@ class ImageNetStem(nn.Module):
     (N, 3, 224, 224) -> (N, C, 56, 56).
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, width: int, channels: int = 3) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(3, channels, 7, 2, padding=3, bias=False)
-        self.bn = nn.BatchNorm2d(channels)
+        self.conv = nn.Conv2d(channels, width, 7, 2, padding=3, bias=False)
+        self.bn = nn.BatchNorm2d(width)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.max_pool2d(relu(self.bn(self.conv(x))), 3, 2, padding=1)
@@ -194,9 +194,10 @@ class Network(nn.Module):
         block: Callable[..., nn.Module] = Block,
         expansion: int = Block.expansion,
         classes: int = 10,
+        channels: int = 3,
     ) -> None:
         super().__init__()
-        self.stem = stem(widths[0])
+        self.stem = stem(widths[0], channels)
         self.stages = nn.Sequential()
         channels = widths[0]
         for stage, (count, width) in enumerate(zip(blocks, widths, strict=True)):
@@ -225,10 +226,10 @@ def initialise_convolutions(network: nn.Module) -> None:
                 nn.init.zeros_(module.bias)
 
 
-def cifar_net(depth: int, shortcut: Shortcut, classes: int = 10) -> Network:
+def cifar_net(depth: int, shortcut: Shortcut, classes: int = 10, channels: int = 3) -> Network:
     """Section 4.2's net of 6n+2 layers: 16, 32 and 64 filters on maps of 32, 16 and 8 pixels."""
     n = (depth - 2) // 6
-    return Network((n, n, n), (16, 32, 64), shortcut, classes=classes)
+    return Network((n, n, n), (16, 32, 64), shortcut, classes=classes, channels=channels)
 
 
 FOUR_STAGES = {
@@ -241,12 +242,15 @@ FOUR_STAGES = {
 FOUR_WIDTHS = (64, 128, 256, 512)
 
 
-def four_stage_net(depth: int, classes: int = 10) -> Network:
+def four_stage_net(depth: int, classes: int = 10, channels: int = 3) -> Network:
     """Table 1's stages for 32x32 images: a 3x3 stem without pooling, projection shortcuts."""
-    return Network(FOUR_STAGES[depth], FOUR_WIDTHS, option_b, classes=classes)
+    stages = FOUR_STAGES[depth]
+    return Network(stages, FOUR_WIDTHS, option_b, classes=classes, channels=channels)
 
 
-def imagenet_net(depth: int, as_torchvision: bool = False, classes: int = 1_000) -> Network:
+def imagenet_net(
+    depth: int, as_torchvision: bool = False, classes: int = 1_000, channels: int = 3
+) -> Network:
     """A net of table 1: pairs of layers and option A, from 50 layers on bottlenecks and option B.
 
     as_torchvision: the bottleneck's stride in its 3x3 convolution, and option B at all depths.
@@ -256,4 +260,4 @@ def imagenet_net(depth: int, as_torchvision: bool = False, classes: int = 1_000)
     block = partial(Bottleneck, stride_in_3x3=as_torchvision) if deep else Block
     expansion = Bottleneck.expansion if deep else Block.expansion
     stages = FOUR_STAGES[depth]
-    return Network(stages, FOUR_WIDTHS, shortcut, ImageNetStem, block, expansion, classes)
+    return Network(stages, FOUR_WIDTHS, shortcut, ImageNetStem, block, expansion, classes, channels)

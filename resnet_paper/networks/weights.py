@@ -22,7 +22,9 @@ COUNTS = (".num_batches_tracked", ".passes")
 BESIDE = ("n_averaged", "mean", "std")
 
 
-def load_weights(network: str, content: bytes, name: str, classes: int | None = None) -> nn.Module:
+def load_weights(
+    network: str, content: bytes, name: str, classes: int | None = None, channels: int = 3
+) -> nn.Module:
     """A network with its weights from the bytes of a file of that name.
 
     The file is a state dict by torch.save or safetensors, maybe inside a checkpoint, as under
@@ -32,7 +34,7 @@ def load_weights(network: str, content: bytes, name: str, classes: int | None = 
     a residual net of the same depth have the same weights by name and shape: which of the two they
     are of, only their owner knows.
     """
-    built = build(network, classes=classes)
+    built = build(network, classes=classes, channels=channels)
     own = built.state_dict()
     needed = without_counts(own)
     state = without_prefix(read_state(content, name), own)
@@ -44,13 +46,13 @@ def load_weights(network: str, content: bytes, name: str, classes: int | None = 
         except UnmatchedError as error:
             known = 2 * len(found.keys() & needed.keys()) > len(needed)
             said = difference(found, needed) if known else str(error)
-            raise UserError(misfit(name, network, said, found, classes)) from error
+            raise UserError(misfit(name, network, said, found, classes, channels)) from error
         click.echo(f"{name}: the keys are of another scheme, matched to {network}'s", err=True)
     for key, theirs in keys.items():
         value, expected = found[theirs], tuple(needed[key].shape)
         if tuple(value.shape) != expected:
             said = f"{theirs} is {tuple(value.shape)}, not {expected}"
-            raise UserError(misfit(name, network, said, found, classes))
+            raise UserError(misfit(name, network, said, found, classes, channels))
         require_numbers(value, f"{name}: {theirs}")
     counts = {key: state.get(key, own[key]) for key in own.keys() - needed.keys()}
     built.load_state_dict({**counts, **{key: found[theirs] for key, theirs in keys.items()}})
@@ -82,14 +84,16 @@ def require_numbers(value: Tensor, name: str) -> None:
         raise UserError(f"{name} has NaN or infinite weights, as of a network that diverged")
 
 
-def misfit(name: str, network: str, said: str, found: State, classes: int | None) -> str:
+def misfit(
+    name: str, network: str, said: str, found: State, classes: int | None, channels: int
+) -> str:
     """What to say of weights that are not a network's, with the name of the one that they fit."""
-    others = fitting(found, classes)
+    others = fitting(found, classes, channels)
     remedy = f": try NETWORK={' or '.join(others)}" if others and network not in others else ""
     return f"{name} does not hold the weights of a {network} ({said}){remedy}"
 
 
-def fitting(found: State, classes: int | None) -> list[str]:
+def fitting(found: State, classes: int | None, channels: int = 3) -> list[str]:
     """The networks with weights of these shapes."""
     shapes = Counter(tuple(value.shape) for value in found.values())
     layers = sum(len(shape) > 1 for shape in shapes.elements())  # projections among them
@@ -99,7 +103,7 @@ def fitting(found: State, classes: int | None) -> list[str]:
         candidates += [f"plain-{depth}", *names.shortcut_networks(depth).values()]
     fits = []
     for other in candidates:
-        own = without_counts(blueprint(other, classes).state_dict())
+        own = without_counts(blueprint(other, classes, channels).state_dict())
         if Counter(tuple(value.shape) for value in own.values()) == shapes:
             fits.append(other)
     return fits

@@ -1,4 +1,4 @@
-"""How the data sets are named and described, by the names that recipes give them."""
+"""The data sets, by the names that recipes give them: what their images are, and their words."""
 
 from __future__ import annotations
 
@@ -6,18 +6,23 @@ from typing import NamedTuple
 
 
 class DataSet(NamedTuple):
-    """A data set in words.
+    """What a data set consists of, and how it is described.
 
     title: its name in prose. train, test: how many training images, validation images among them,
-    and test images there are; None: as many as a recipe asks for. images: what a figure's title
-    calls them. folder: its own in the data directory. tested_on: what test errors are of. note:
-    below tables. subject: what is shown of the paper. class_names: by label; () where classes have
-    numbers only.
+    and test images there are; None: as many as a recipe asks for. image_size: pixels, a side.
+    normalisation: of its pixels, "per-pixel mean" or a name of `recipe.CHANNELS`. images: what a
+    figure's title calls them. folder: its own in the data directory. tested_on: what test errors
+    are of. note: below tables. subject: what is shown of the paper. class_names: by label; () where
+    classes have numbers only.
     """
 
     title: str
     train: int | None = None
     test: int | None = None
+    image_size: int = 32
+    channels: int = 3
+    classes: int = 10
+    normalisation: str = "per-pixel mean"
     images: str = "images"
     folder: str = ""
     tested_on: str = "test images"
@@ -25,7 +30,7 @@ class DataSet(NamedTuple):
     subject: str = "A reproduction of section 4.2"
     class_names: tuple[str, ...] = ()
 
-    def classes(self, count: int) -> tuple[str, ...]:
+    def names_of_classes(self, count: int) -> tuple[str, ...]:
         """The names of the classes, or "0", "1", ... where they have none."""
         return self.class_names or tuple(map(str, range(count)))
 
@@ -44,7 +49,9 @@ DATA_SETS = {
     "imagenette": DataSet(
         "Imagenette",
         train=9_469,
-        test=3_925,
+        test=3_925,  # its validation images: it has no others
+        image_size=160,
+        normalisation="imagenet channels",
         images="Imagenette images",
         folder="imagenette2-160",
         tested_on="validation images",

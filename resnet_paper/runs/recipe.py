@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from resnet_paper.runs.datasets import DATA_SETS
 
-Channels = tuple[float, float, float]
+Channels = tuple[float, ...]  # a number for each channel
 PER_PIXEL_MEAN = "per-pixel mean"
 # By the name of another normalisation: means and standard deviations of pixels in [0, 1].
 CHANNELS: dict[str, tuple[Channels, Channels]] = {
@@ -22,8 +22,8 @@ CHANNELS: dict[str, tuple[Channels, Channels]] = {
 FILE_NAMES = {"validation_images": "held_out", "unaugmented_images": "clean_images"}
 # The least that a number of images, iterations, ... can be.
 LEAST = {
-    **dict.fromkeys(("image_size", "classes", "train_images", "test_images", "batch_size"), 1),
-    **dict.fromkeys(("iterations", "measure_every", "measure_every_in_warmup"), 1),
+    **dict.fromkeys(("image_size", "channels", "classes", "train_images", "test_images"), 1),
+    **dict.fromkeys(("batch_size", "iterations", "measure_every", "measure_every_in_warmup"), 1),
     **dict.fromkeys(("unaugmented_images", "statistics_batches"), 1),
     **dict.fromkeys(("validation_images", "padding", "warmup_depth"), 0),
 }
@@ -35,8 +35,9 @@ class Recipe(msgspec.Struct, frozen=True, rename=FILE_NAMES):
     Raises ValueError if no training can follow it, as with more images than the data set has.
     """
 
-    dataset: str = "cifar10"  # "imagenette", or "synthetic": images made by the program
+    dataset: str = "cifar10"  # or another of DATA_SETS
     image_size: int = 32  # pixels, a side
+    channels: int = 3
     classes: int = 10
     train_images: int = 50_000
     test_images: int = 10_000
@@ -49,6 +50,7 @@ class Recipe(msgspec.Struct, frozen=True, rename=FILE_NAMES):
     momentum: float = 0.9
     weight_decay: float = 1e-4  # on all parameters, BN's and the bias among them (open)
     padding: int = 4  # zeros around an image before the random crop
+    flips: bool = True  # at random, left to right
     # what is subtracted of pixels in [0, 1], and what they are divided by: "per-pixel mean" is the
     # mean image of the training images and 1, others are those of CHANNELS
     normalisation: str = PER_PIXEL_MEAN
@@ -121,6 +123,22 @@ def learning_rate(recipe: Recipe, iteration: int, warming_up: bool = False) -> f
 PAPER = Recipe()
 
 
+def on(name: str, recipe: Recipe = PAPER) -> Recipe:
+    """A recipe on another data set, with all of its training and test images."""
+    data_set = DATA_SETS[name]
+    return replace(
+        recipe,
+        dataset=name,
+        image_size=data_set.image_size,
+        channels=data_set.channels,
+        classes=data_set.classes,
+        normalisation=data_set.normalisation,
+        train_images=data_set.train or recipe.train_images,
+        test_images=data_set.test or recipe.test_images,
+        unaugmented_images=min(recipe.unaugmented_images, data_set.train or recipe.train_images),
+    )
+
+
 def iterations(
     epochs: float, images: int = PAPER.train_images, batch_size: int = PAPER.batch_size
 ) -> int:
@@ -161,16 +179,11 @@ EPOCHS_100 = replace(
 
 # Section 3.4's recipe for ImageNet, but for its length and batches: 10 epochs of 64 images.
 IMAGENETTE = replace(
-    PAPER,
-    dataset="imagenette",
-    image_size=160,
-    train_images=9_469,
-    test_images=3_925,  # Imagenette's validation images: it has no others
+    on("imagenette"),
     batch_size=64,
     iterations=iterations(10, 9_469, 64),
     milestones=(iterations(5, 9_469, 64), iterations(7.5, 9_469, 64)),
     padding=20,  # an eighth of the image, as in section 4.2
-    normalisation="imagenet channels",
     warmup_depth=1_000,  # none warms up
     measure_every=iterations(1, 9_469, 64),
     unaugmented_images=1_000,

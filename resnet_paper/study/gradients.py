@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from resnet_paper import names
+from resnet_paper.console import say
 from resnet_paper.errors import UserError
 from resnet_paper.networks.batch_norm import without_bn
 from resnet_paper.networks.build import build
@@ -90,6 +91,7 @@ def measure(study: Study, networks: Sequence[str], seeds: int) -> Gradients:
                     images, labels = (each[:PRECISION_IMAGES] for each in at_hand[0])
                     cosines.append(labelled(case, precision_cosines(module, images, labels)))
                 bar.update()
+            say(f"{network}: measured")
     return Gradients(
         pd.concat(layers, ignore_index=True)[list(LAYERS)],
         pd.concat(cosines, ignore_index=True)[list(COSINES)],

@@ -126,7 +126,7 @@ def describe(run: Run, recipe: Recipe) -> str:
     """A run and its network: "resnet-20 seed 0 (6n+2, n = 3, 0.27M parameters)"."""
     name = names.parse(run.network)
     form = f"6n+2, n = {(name.depth - 2) // 6}, " if name.kind in ("plain", "resnet") else ""
-    parameters = counts.parameters(blueprint(run.network, recipe.classes))
+    parameters = counts.parameters(blueprint(run.network, recipe.classes, recipe.channels))
     return f"{run} ({form}{parameters / 1e6:.2f}M parameters)"
 
 

@@ -39,8 +39,9 @@ def publish(result: Result, root: Path, test: Images, normalise: Normalisation) 
         files = {name: result.file(name) for name in ("curve.csv", "responses.csv")}
         weights = result.weights() if publishes_weights(result, root) else None
         if weights is not None:
-            network = load_weights(result.network, weights, str(result.run.weights_file)).eval()
-            files["weights.pt"], said = compact(network, test, normalise)
+            recipe, name = result.record.recipe, str(result.run.weights_file)
+            network = load_weights(result.network, weights, name, recipe.classes, recipe.channels)
+            files["weights.pt"], said = compact(network.eval(), test, normalise)
             content["published"] = as_json(said)
         else:
             published.weights_file.unlink(missing_ok=True)  # of an interrupted copy

@@ -66,7 +66,13 @@ def record_missing(study: Study) -> None:
     dataset = data.load(study.recipe, study.data_dir)
     for result in tqdm(todo, desc="responses", disable=None):
         content = result.weights() or b""
-        network = load_weights(result.network, content, str(result.run.weights_file))
+        network = load_weights(
+            result.network,
+            content,
+            str(result.run.weights_file),
+            study.recipe.classes,
+            study.recipe.channels,
+        )
         table = response_stds(network, dataset.test, dataset.normalise)
         with result.run.locked():
             result.write_responses(table)
@@ -76,7 +82,10 @@ def own_responses(study: Study, weights: Path, network: str) -> pd.DataFrame:
     """`response_stds` of a file of weights; UserError if they are not the network's."""
     require_image_size(network, study.recipe.image_size)
     refuse_weights_of_another(network, weights)
-    loaded = load_weights(network, weights.read_bytes(), str(weights), study.recipe.classes)
+    recipe = study.recipe
+    loaded = load_weights(
+        network, weights.read_bytes(), str(weights), recipe.classes, recipe.channels
+    )
     if not response_layers(loaded):
         raise UserError(f"{network} has no responses: none of its 3x3 layers has BN")
     dataset = data.load(study.recipe, study.data_dir)

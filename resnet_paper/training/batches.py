@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from resnet_paper.runs.recipe import Recipe
+
 
 @dataclass(frozen=True)
 class BatchPlan:
@@ -54,6 +56,12 @@ class BatchStream:
     batch_size: int
     seed: int
     padding: int = 4
+    flips: bool = True
+
+    @classmethod
+    def of(cls, recipe: Recipe, images: int, seed: int) -> BatchStream:
+        """The batches of a recipe, of a number of images."""
+        return cls(images, recipe.batch_size, seed, recipe.padding, recipe.flips)
 
     def plan(self, start: int, count: int) -> BatchPlan:
         """The batches start, ..., start + count - 1."""
@@ -70,12 +78,12 @@ class BatchStream:
         rng = np.random.default_rng((self.seed, number))
         order = rng.permutation(self.images)
         corners = rng.integers(0, 2 * self.padding + 1, (2, self.images))
-        flips = rng.integers(0, 2, self.images)
+        flips = rng.integers(0, 2, self.images) * self.flips
         return np.stack([order, *corners, flips])
 
 
 def augment(images: Tensor, top: Tensor, left: Tensor, flip: Tensor, padding: int = 4) -> Tensor:
-    """Pad normalised images (N, 3, H, W) with zeros, cut an (H, W) window from each, flip some.
+    """Pad normalised images (N, C, H, W) with zeros, cut an (H, W) window from each, flip some.
 
     top, left: (N,) the windows' corners in the padded images; flip: (N,) bool, left to right.
     """

@@ -157,7 +157,7 @@ def resume_point(run: Run, recipe: Recipe, backend: Backend) -> Checkpoint | Non
     """
     checkpoint = load(run)
     if checkpoint is not None:
-        method = backend.method(blueprint(run.network, recipe.classes), recipe)
+        method = backend.method(blueprint(run.network, recipe.classes, recipe.channels), recipe)
         check_same_run(run, checkpoint.content, recipe, method)
     elif (stored := run.read()) is not None:
         check_same_run(run, stored.content, recipe)
@@ -170,7 +170,7 @@ def check_same_run(run: Run, content: JSON, recipe: Recipe, method: Mapping[str,
     """UserError unless a run.json is of this run, by this recipe and, if given, this method."""
     identity = {
         "network": run.network,
-        "parameters": counts.parameters(blueprint(run.network, recipe.classes)),
+        "parameters": counts.parameters(blueprint(run.network, recipe.classes, recipe.channels)),
         "seed": run.seed,
         "settings": run.settings,
     }

@@ -53,11 +53,14 @@ def load(recipe: Recipe, data_dir: Path) -> Dataset:
 
 def require_images(images: Images, count: int, recipe: Recipe) -> None:
     """UserError unless images are as many, as large and of as many classes as a recipe says."""
-    size, classes = images.pixels.shape[-1], int(images.labels.max()) + 1
+    channels, size = images.pixels.shape[1:3]
+    classes = int(images.labels.max()) + 1
     if len(images) < count:
         said = f"has {len(images)} images where the recipe asks for {count}"
     elif size != recipe.image_size:
         said = f"has images of {size} pixels a side, and the recipe of {recipe.image_size}"
+    elif channels != recipe.channels:
+        said = f"has images of {channels} channels, and the recipe of {recipe.channels}"
     elif classes > recipe.classes:
         said = f"has {classes} classes, and the recipe {recipe.classes}"
     else:

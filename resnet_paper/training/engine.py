@@ -84,8 +84,9 @@ def measure_cost(network: str, recipe: Recipe, dataset: Dataset, backend: Backen
     on_gpu = backend.device == "cuda"
     count = min(20, recipe.measure_every) if on_gpu else 1
     before = reserved_memory() if on_gpu else 0
-    learner = Learner(build(network, classes=recipe.classes), recipe, dataset.train, backend)
-    stream = BatchStream(len(dataset.train), recipe.batch_size, seed=0, padding=recipe.padding)
+    built = build(network, 0, recipe.classes, recipe.channels)
+    learner = Learner(built, recipe, dataset.train, backend)
+    stream = BatchStream.of(recipe, len(dataset.train), seed=0)
     times = []
     for _ in range(4 if on_gpu else 8):
         learner.load(stream.plan(0, count), [recipe.warmup_learning_rate] * count)

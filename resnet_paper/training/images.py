@@ -12,7 +12,7 @@ from resnet_paper.runs.recipe import CHANNELS, PAPER, Channels
 
 @dataclass(frozen=True)
 class Images:
-    """Images as bytes, (N, 3, H, H) in 0..255, and their labels, (N,) in 0..classes-1."""
+    """Images as bytes, (N, C, H, H) in 0..255, and their labels, (N,) in 0..classes-1."""
 
     pixels: Tensor
     labels: Tensor
@@ -63,7 +63,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Normalisation:
-    """(pixels / 255 - mean) / std; mean and std are (3, H, H) or (3, 1, 1)."""
+    """(pixels / 255 - mean) / std; mean and std are (C, H, H) or (C, 1, 1)."""
 
     mean: Tensor
     std: Tensor
@@ -76,7 +76,7 @@ class Normalisation:
             return cls.of_channels(*CHANNELS[name], device)
         total = train.pixels.sum(0, dtype=torch.int64)
         mean = (total.double() / (255 * len(train))).float()
-        return cls(mean, torch.ones(3, 1, 1, device=device))
+        return cls(mean, torch.ones(len(mean), 1, 1, device=device))
 
     @classmethod
     def of_channels(
@@ -87,5 +87,5 @@ class Normalisation:
         return cls(mean, std)
 
     def __call__(self, pixels: Tensor) -> Tensor:
-        """Bytes (N, 3, H, H) -> floats of the same shape."""
+        """Bytes (N, C, H, H) -> floats of the same shape."""
         return (pixels.float() / 255 - self.mean) / self.std

@@ -80,7 +80,7 @@ def begin(
     point = checkpoint.resume_point(run, recipe, backend)
     if point is not None:
         backend = replace(backend, threads=point.record.environment.threads)
-    network = build(run.network, run.seed, recipe.classes)
+    network = build(run.network, run.seed, recipe.classes, recipe.channels)
     learner = Learner(network, recipe, dataset.train, backend)
     content = checkpoint.new_record(run, recipe, learner.network, backend, concurrent)
     if point is not None:
@@ -107,7 +107,7 @@ class Training:
     ) -> None:
         self.run, self.recipe, self.content = run, recipe, content
         self.learner, self.state, self.dataset = learner, state, dataset
-        self.stream = BatchStream(len(dataset.train), recipe.batch_size, run.seed, recipe.padding)
+        self.stream = BatchStream.of(recipe, len(dataset.train), run.seed)
         self.first_iteration, self.seconds_before = state.iteration, state.seconds
         self.began = self.saved = time.monotonic()
 

@@ -7,9 +7,10 @@ import pytest
 import torch
 import torchvision
 
+from resnet_paper import names
 from resnet_paper.errors import UserError
 from resnet_paper.networks import baselines, counts, resnets
-from resnet_paper.networks.build import build
+from resnet_paper.networks.build import blueprint, build
 from resnet_paper.networks.weights import load_weights
 from resnet_paper.paper import facts
 from resnet_paper.pretrained import Classifier
@@ -138,10 +139,10 @@ def test_options_b_and_c_project_where_the_paper_says() -> None:
 
 
 def test_vgg_is_torchvisions_but_for_its_classifier() -> None:
-    names = torchvision.models.vgg19_bn().features.state_dict()
+    theirs = torchvision.models.vgg19_bn().features.state_dict()
     assert {
-        k: v.shape for k, v in baselines.vgg19().get_submodule("features").state_dict().items()
-    } == {k: v.shape for k, v in names.items()}
+        k: v.shape for k, v in baselines.vgg_19().get_submodule("features").state_dict().items()
+    } == {k: v.shape for k, v in theirs.items()}
 
 
 def test_dropout_is_a_function_of_place_and_pass() -> None:
@@ -255,3 +256,15 @@ def test_a_scripted_network_trains() -> None:
         each(torch.ones(2, 3, 32, 32)).sum().backward()
     for own, other in zip(network.parameters(), scripted.parameters(), strict=True):
         assert torch.allclose(own.grad, other.grad, atol=1e-5)
+
+
+@pytest.mark.parametrize("network", ["resnet-8", "resnet-18", "imagenet-resnet-18", "vgg-19"])
+def test_images_may_have_one_channel_and_other_classes(network: str) -> None:
+    size = max(28, names.parse(network).sizes[0])
+    built = build(network, classes=7, channels=1).eval()
+    assert built(torch.zeros(2, 1, size, size)).shape == (2, 7)
+
+
+def test_every_name_has_a_constructor() -> None:
+    for network in names.OTHERS:
+        assert blueprint(network, classes=7) is blueprint(network, classes=7)

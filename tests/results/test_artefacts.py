@@ -32,6 +32,7 @@ def test_what_each_artefact_needs_trained() -> None:
         "fig7": list(facts.FIGURE7_NETWORKS),
         "shortcuts": ["resnet-26", "resnet-26-b", "resnet-26-c"],
         "comparison": ["simple-cnn", "resnet-18", "vgg-19"],
+        "gradients": [],
     }
     assert list(ARTEFACTS["table6"].networks(Wanted())) == [
         f"resnet-{depth}" for depth in (20, 32, 44, 56, 110)
@@ -75,7 +76,7 @@ def test_a_comparison_is_the_same_in_the_report_and_in_its_files(
     results = [record_run(network, settings="100-epochs") for network in networks]
     draw_all(results, "100-epochs", tmp_path / "drawn")
     lines = (tmp_path / "drawn/comparison.md").read_text().splitlines()[2:4]
-    sections = {each.title: each for each in report.sections(results, "100-epochs", "")}
+    sections = {each.title: each for each in report.sections(Recorded(results, "100-epochs"))}
     table = sections["Comparison"].table
     assert table is not None
     assert table.markdown().splitlines()[2:4] == lines
@@ -106,5 +107,5 @@ def test_a_new_table_and_a_new_figure_are_one_entry(
     assert {"counts.md", "counts.csv", "mine.png", "mine.pdf"} <= draw_all(
         results, "paper", tmp_path / "drawn"
     )
-    titles = [each.title for each in report.sections(results, "paper", "")]
+    titles = [each.title for each in report.sections(Recorded(results, "paper"))]
     assert {"Counts", "Mine"} <= set(titles)

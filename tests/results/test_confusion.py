@@ -28,5 +28,5 @@ def test_the_picture_has_a_number_for_each_pair_of_classes_that_occurs() -> None
 
 @pytest.mark.parametrize("name", DATA_SETS)
 def test_a_data_set_names_its_classes_or_numbers_them(name: str) -> None:
-    classes = DATA_SETS[name].classes(10)
+    classes = DATA_SETS[name].names_of_classes(10)
     assert len(set(classes)) == 10

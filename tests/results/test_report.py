@@ -187,7 +187,7 @@ def test_runs_of_any_settings_have_a_page(settings: str, record_run: RecordRun) 
     results = [record_run(name, settings=settings) for name in ("resnet-18", "resnet-20-b")]
     page = Page(report.page(results, settings, note="a note"))
     assert "ResNet-18" in page.cells
-    titles = [section.title for section in report.sections(results, settings, "")]
+    titles = [section.title for section in report.sections(Recorded(results, settings))]
     assert ("Distances to the paper's curves" in titles) == (settings == "paper")
     assert ("Comparison" in titles) == ("resnet-18" in COMPARED.get(settings, ()))
     assert ("Shortcut options at 20 layers" in titles) == (settings not in COMPARED)

@@ -57,3 +57,11 @@ def test_finished_runs_that_were_not_asked_for_are_named_too(
     asked, found = status(study, study.runs_of(["resnet-20"]))
     assert (asked.state, found.run, found.state) == (MISSING, result.run, FINISHED)
     assert str(found) == "resnet-26 seed 3: finished, test error 7.50%"
+
+
+def test_a_diverged_run_is_said_to_have_diverged_and_has_no_error(
+    record_run: Callable[..., Result],
+) -> None:
+    result = record_run("plain-110", error=90.0, diverged=3_000)
+    (found,) = status(Study(root=result.run.root), [])
+    assert str(found) == "plain-110 seed 0: diverged at iteration 3,000"

@@ -2,11 +2,13 @@
 
 import io
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any, cast
 
 import click
 import pytest
@@ -16,17 +18,19 @@ from tqdm import tqdm
 from resnet_paper.console import duration
 from resnet_paper.errors import UserError
 from resnet_paper.runs.recipe import IMAGENETTE, PAPER, Recipe
-from resnet_paper.runs.run import Result, Run
+from resnet_paper.runs.record import COLUMNS, Measurement
+from resnet_paper.runs.run import InUseError, Result, Run
 from resnet_paper.study import plan as plans
 from resnet_paper.study import scheduler
 from resnet_paper.study.plan import Plan
 from resnet_paper.study.study import Study
 from resnet_paper.study.trainer import Trainer
+from resnet_paper.training import checkpoint
 from resnet_paper.training import engine as engines
 from resnet_paper.training.backend import Backend
 from resnet_paper.training.engine import Cost, Local
 from resnet_paper.training.images import Dataset
-from resnet_paper.training.loop import Progress
+from resnet_paper.training.loop import Progress, Steps
 from tests.training.trained import CPU, assert_same_result, complete, interrupted
 
 HERE = Trainer(device="cpu", precision="float32")
@@ -335,3 +339,143 @@ def test_the_plan_says_what_a_network_is() -> None:
     assert plans.describe(Run(Path("runs"), "imagenette", "imagenet-resnet-34", 0), IMAGENETTE) == (
         "imagenet-resnet-34 seed 0 (21.12M parameters)"
     )
+
+
+class Scripted:
+    """An engine whose runs yield what a script says, and fail where it has an error."""
+
+    def __init__(self, *script: Progress | Exception) -> None:
+        self.script = script
+
+    def train(self, run: Run, at_once: int) -> Steps:
+        for each in self.script:
+            if isinstance(each, Exception):
+                raise each
+            yield each
+
+
+def measured(iteration: int) -> Progress:
+    row = Measurement(
+        **{**dict.fromkeys(COLUMNS, 1.0), "iteration": iteration}  # type: ignore[arg-type]
+    )
+    return Progress(iteration, 1.0, 0.0, row)
+
+
+def test_each_row_is_reported_and_tracked_also_several_in_a_row(
+    tmp_path: Path, recipe: Recipe, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As from Ray, whose news may queue; the last one stands before the end."""
+    tracked: list[int] = []
+    tracker = SimpleNamespace(measured=lambda _, row: tracked.append(row.iteration))
+    script = (measured(4), measured(8), Progress(9, 1.0, 0.0), measured(12))
+    run = Run(tmp_path, "small", "resnet-8", 0)
+    engine: Any = Scripted(*script)
+    assert scheduler.train_by_turns([run], 1, recipe, engine, cast(Any, tracker)) == []
+    assert tracked == [4, 8, 12]
+    said = capsys.readouterr().out
+    assert [f"iteration {at} of 12" in said for at in (4, 8, 9, 12)] == [True, True, False, True]
+
+
+class StopAfter:
+    """A stop request that is there from a number of looks on."""
+
+    def __init__(self, looks: int) -> None:
+        self.looks = looks
+
+    def is_set(self) -> bool:
+        self.looks -= 1
+        return self.looks < 0
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (UserError("cannot write checkpoint.pt: make room"), "cannot write checkpoint.pt: make"),
+        (RuntimeError("C++ compile error\nits log"), "RuntimeError (C++ compile error)"),
+    ],
+)
+def test_an_error_of_a_run_while_stopping_is_said_and_each_run_has_its_line(
+    tmp_path: Path,
+    recipe: Recipe,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: Exception,
+    said: str,
+) -> None:
+    monkeypatch.setattr(scheduler, "stop_request", lambda: nullcontext(StopAfter(1)))
+    runs = [Run(tmp_path, "small", network, 0) for network in ("resnet-8", "plain-8")]
+    engine: Any = Scripted(Progress(3, 1.0, 0.0), error)
+    monkeypatch.setattr(
+        engine,
+        "train",
+        lambda run, _: Scripted.train(
+            engine if run == runs[0] else Scripted(measured(4), Progress(5, 1.0, 0.0)), run, 2
+        ),
+    )
+    engine.script = (error,)
+    with pytest.raises(click.exceptions.Exit) as caught:
+        scheduler.train_by_turns(runs, 2, recipe, engine)
+    assert caught.value.exit_code == 130
+    output = capsys.readouterr()
+    assert output.err == f"resnet-8 seed 0: {said}{' room' * isinstance(error, UserError)}\n"
+    assert output.out.count("Stopped resnet-8 seed 0 before its first checkpoint") == 1
+    assert output.out.count("Stopped plain-8 seed 0 before its first checkpoint") == 1
+
+
+@pytest.mark.usefixtures("small")
+def test_a_checkpoint_that_cannot_be_written_at_a_stop_is_said(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Stopped at iteration 5 with a full disk: the checkpoint of iteration 4 is what is left."""
+    monkeypatch.setattr(scheduler, "stop_request", lambda: nullcontext(StopAfter(10_000)))
+    report, write = scheduler.report, checkpoint.write
+
+    def full(path: Path, content: bytes) -> str:
+        raise UserError(f"cannot write {path.name} (No space left on device)")
+
+    def then_full(*arguments: Any) -> None:
+        report(*arguments)
+        monkeypatch.setattr(checkpoint, "write", full)
+        monkeypatch.setattr(StopAfter, "is_set", lambda _: True)
+
+    monkeypatch.setattr(scheduler, "report", then_full)
+    one = Study("small", tmp_path)
+    with pytest.raises(click.exceptions.Exit):
+        HERE.complete(one, one.runs_of(["resnet-8"]))
+    monkeypatch.setattr(checkpoint, "write", write)
+    output = capsys.readouterr()
+    assert "resnet-8 seed 0: cannot write checkpoint.pt (No space left on device)" in output.err
+    assert "iteration 5, with a checkpoint 1 iterations before" in output.out
+
+
+def test_a_run_left_to_another_process_has_no_full_bar(
+    tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Any] = []
+
+    def bar(**more: Any) -> Any:
+        made.append(tqdm(**{**more, "file": io.StringIO(), "disable": False}))
+        return made[-1]
+
+    monkeypatch.setattr(scheduler, "tqdm", bar)
+    engine: Any = Scripted(Progress(5, 1.0, 0.0), InUseError("is in use by process 1 on a host"))
+    run = Run(tmp_path, "small", "resnet-8", 0)
+    assert scheduler.train_by_turns([run], 1, recipe, engine) == [run]
+    assert [(each.n, each.total) for each in made] == [(5, 12)]
+
+
+def test_a_hangup_stops_as_sigterm_does_but_not_under_nohup() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        with scheduler.stop_request() as stop:
+            os.kill(os.getpid(), number)
+            assert stop.wait(5)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with scheduler.stop_request() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+            assert not stop.is_set()
+    finally:
+        signal.signal(signal.SIGHUP, before)
