@@ -30,8 +30,8 @@ from resnet_paper.training.fused.compiled import fuse, fusible
 CAPTURE_WARMUPS = 3  # executions before a CUDA graph is captured
 WORTH_COMPILING = 2_000  # iterations; below, compiling takes longer than it saves
 WORTH_COMPILING_WHOLE = 20_000  # iterations; likewise, of a whole network instead of its blocks
-# The devices on which KERNELS=auto means fused kernels: "cuda" once tests/training/test_fused_cuda.py
-# has passed on a GPU, "cpu" once make bench has shown them faster on a CPU with bfloat16.
+# The devices on which KERNELS=auto means fused kernels: "cuda" once test_fused_cuda.py has passed
+# on a GPU, "cpu" once make bench has shown them faster on a CPU with bfloat16.
 FUSED_BY_DEFAULT: tuple[str, ...] = ()
 MOST_CONCURRENT = 8  # more runs at once do not make a GPU faster
 # Nine nets in train and test mode compile some 40 variants of a block; the default is 8, after
