@@ -144,3 +144,11 @@ def test_controls_and_early_states_decide_no_claim() -> None:
     others = [case(batch_norm="false", factor=0.5), case(state="10", factor=0.5)]
     assert verdict_of("new plain nets do not vanish", measured(*nets, *others)) == "holds"
     assert verdict_of("new plain nets do not vanish", None) == "not measured yet"
+
+
+@pytest.mark.parametrize(("std", "verdict"), [(0.1, "holds"), (0.001, "does not hold")])
+def test_signals_vanish_where_a_layers_is_below_bns_epsilon(std: float, verdict: str) -> None:
+    nets = [case(network=f"plain-{depth}", state="trained") for depth in (20, 56, 110)]
+    nets[1][7] = (*nets[1][7][:7], std, *nets[1][7][8:])
+    assert verdict_of("signals of trained plain nets", measured(*nets)) == verdict
+    assert verdict_of("signals of new plain nets", measured(*nets)) == "not measured yet"
