@@ -151,4 +151,5 @@ def shortcut_networks(depth: int) -> dict[str, str]:
 
 def shortcut_depths(networks: Iterable[str]) -> list[int]:
     """The depths at which some networks have shortcuts of option B or C."""
-    return sorted({name.depth for name in map(parse, networks) if name.option in ("B", "C")})
+    parsed = {parse(network) for network in networks}
+    return sorted({of.depth for of in parsed if of.option in ("B", "C") and of.width == 1})

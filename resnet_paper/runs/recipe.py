@@ -6,7 +6,7 @@ import math
 import operator
 
 import msgspec
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from resnet_paper.runs.datasets import DATA_SETS
 
@@ -121,6 +121,44 @@ def learning_rate(recipe: Recipe, iteration: int, warming_up: bool = False) -> f
 
 
 PAPER = Recipe()
+
+
+# What does not keep a recipe's curves from being compared with the paper's: which of the training
+# images are held out, and how often is measured.
+COMPARABLE = (
+    *("train_images", "validation_images", "measure_every", "measure_every_in_warmup"),
+    *("unaugmented_images", "statistics_batches"),
+)
+
+
+def follows_paper(recipe: Recipe) -> bool:
+    """True if networks are trained as the paper's, so that their curves can be compared."""
+    fields = [field for field in Recipe.__struct_fields__ if field not in COMPARABLE]
+    return all(getattr(recipe, field) == getattr(PAPER, field) for field in fields)
+
+
+def on_cifar10(recipe: Recipe) -> bool:
+    """True on the paper's data set, or on synthetic images in its place."""
+    return DATA_SETS[recipe.dataset].title == DATA_SETS[PAPER.dataset].title
+
+
+def differences(recipe: Recipe) -> str:
+    """Each field that differs from the paper's: "iterations 8,000, milestones 4,000 and 6,000"."""
+    pairs = zip(Recipe.__struct_fields__, astuple(recipe), astuple(PAPER), strict=True)
+    return ", ".join(
+        f"{field.replace('_', ' ')} {in_words(value)}"
+        for field, value, papers in pairs
+        if value != papers
+    )
+
+
+def in_words(value: object) -> str:
+    """A field's value: "8,000", "4,000 and 6,000", "none"."""
+    if isinstance(value, tuple):
+        return " and ".join(map(in_words, value)) or "none"
+    if isinstance(value, bool) or value is None:
+        return "yes" if value else "none"
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def on(name: str, recipe: Recipe = PAPER) -> Recipe:

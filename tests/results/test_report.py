@@ -71,9 +71,7 @@ def study(record_run: RecordRun) -> list[Result]:
 
 def tables_of(results: list[Result]) -> list[tables.Table]:
     recorded = Recorded(results, "paper")
-    made = [
-        table for each in ARTEFACTS.values() for of in each.tables for table in of.make(recorded)
-    ]
+    made = [table for each in ARTEFACTS.values() for of in each.tables for table in of.of(recorded)]
     return [*made, report.runs_table(results)]
 
 
@@ -184,7 +182,9 @@ def test_without_runs_the_page_says_so() -> None:
 
 @pytest.mark.parametrize("settings", sorted(SETTINGS))
 def test_runs_of_any_settings_have_a_page(settings: str, record_run: RecordRun) -> None:
-    results = [record_run(name, settings=settings) for name in ("resnet-18", "resnet-20-b")]
+    results = [
+        record_run(name, settings=settings) for name in ("resnet-18", "resnet-20", "resnet-20-b")
+    ]
     page = Page(report.page(results, settings, note="a note"))
     assert "ResNet-18" in page.cells
     titles = [section.title for section in report.sections(Recorded(results, settings))]
@@ -242,7 +242,7 @@ def test_the_command_writes_the_page_beside_the_figures(
     assert answer.output == "figures/overnight/report.html\n"
     page = Page(Path(answer.output.strip()).read_text())
     assert (
-        "Settings 'overnight', not the paper's: 50,000 training images, 8,000 iterations."
+        "Settings 'overnight', not the paper's: iterations 8,000, milestones 4,000 and 6,000, "
         in page.text
     )
 

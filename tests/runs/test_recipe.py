@@ -9,7 +9,15 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from resnet_paper.runs.recipe import PAPER, SETTINGS, Recipe, iterations, learning_rate
+from resnet_paper.runs.recipe import (
+    PAPER,
+    SETTINGS,
+    Recipe,
+    differences,
+    follows_paper,
+    iterations,
+    learning_rate,
+)
 from resnet_paper.runs.record import as_json
 
 ROOT = Path(__file__).parents[2]
@@ -86,6 +94,17 @@ def test_imagenette_is_10_epochs_of_9469_images_measured_each_epoch() -> None:
     assert recipe.padding / recipe.image_size == PAPER.padding / PAPER.image_size
     assert (recipe.train_images, recipe.test_images) == (9_469, 3_925)
     assert recipe.normalisation == "imagenet channels"
+
+
+def test_each_difference_from_the_paper_is_named() -> None:
+    assert differences(PAPER) == ""
+    said = "iterations 8,000, milestones 4,000 and 6,000, measure every 400"
+    assert differences(SETTINGS["overnight"]) == said
+    other = replace(PAPER, milestones=(), momentum=0.5, flips=False)
+    assert differences(other) == "milestones none, momentum 0.5, flips none"
+    assert follows_paper(SETTINGS["paper-45k"])
+    for recipe in (other, SETTINGS["overnight"], replace(PAPER, dataset="synthetic")):
+        assert not follows_paper(recipe)
 
 
 def test_overnight_is_the_papers_recipe_at_an_eighth_of_its_length() -> None:
