@@ -243,6 +243,7 @@ SETTINGS = {
     "paper": PAPER,
     "paper-45k": replace(PAPER, train_images=45_000, validation_images=5_000),
     "overnight": OVERNIGHT,
+    "cifar100": on("cifar100"),
     "cosine": replace(PAPER, schedule="cosine", milestones=()),
     "tiny": TINY,
     "demo": replace(TINY, dataset="synthetic"),

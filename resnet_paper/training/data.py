@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torchvision.datasets import CIFAR10, Imagenette
+from torchvision.datasets import CIFAR10, CIFAR100, Imagenette
 from torchvision.datasets.utils import check_integrity
 
 from resnet_paper.errors import UserError
@@ -66,10 +67,10 @@ def require_images(images: Images, count: int, recipe: Recipe) -> None:
     raise UserError(f"the data set {recipe.dataset!r} {said}: change the recipe")
 
 
-def cifar10(_: Recipe, data_dir: Path) -> tuple[Images, Images]:
-    """CIFAR-10's 50,000 training and 10,000 test images; UserError as `load`."""
-    folder = data_dir / CIFAR10.base_folder
-    official = [*CIFAR10.train_list, *CIFAR10.test_list, list(CIFAR10.meta.values())[::2]]
+def cifar(of: type[CIFAR10], recipe: Recipe, data_dir: Path) -> tuple[Images, Images]:
+    """The 50,000 training and 10,000 test images of CIFAR-10 or CIFAR-100; UserError as `load`."""
+    title, folder = DATA_SETS[recipe.dataset].title, data_dir / of.base_folder
+    official = [*of.train_list, *of.test_list, (of.meta["filename"], of.meta["md5"])]
     files = {folder / name: md5 for name, md5 in official}
     for path, md5 in files.items():
         try:
@@ -78,18 +79,18 @@ def cifar10(_: Recipe, data_dir: Path) -> tuple[Images, Images]:
             raise UserError(f"{path} cannot be read: {error.strerror}") from error
         if damaged:
             raise UserError(
-                f"{path} is damaged (its MD5 is not CIFAR-10's): remove it, and the next start "
+                f"{path} is damaged (its MD5 is not {title}'s): remove it, and the next start "
                 "downloads it again"
             )
     if not all(path.exists() for path in files):
-        with downloading("CIFAR-10", "cifar-10-python.tar.gz", data_dir):
-            CIFAR10(str(data_dir), download=True)
+        with downloading(title, of.filename, data_dir):
+            of(str(data_dir), download=True)
     return tuple(  # type: ignore[return-value]
         Images(
             torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous(),
             torch.tensor(part.targets),
         )
-        for part in (CIFAR10(str(data_dir), train=True), CIFAR10(str(data_dir), train=False))
+        for part in (of(str(data_dir), train=True), of(str(data_dir), train=False))
     )
 
 
@@ -163,7 +164,8 @@ def synthetic_cifar10(recipe: Recipe, _: Path) -> tuple[Images, Images]:
 
 # By the name of a data set: its training and its test images, at least as many as a recipe needs.
 LOADERS: dict[str, Callable[[Recipe, Path], tuple[Images, Images]]] = {
-    "cifar10": cifar10,
+    "cifar10": partial(cifar, CIFAR10),
+    "cifar100": partial(cifar, CIFAR100),
     "imagenette": imagenette,
     "synthetic": synthetic_cifar10,
 }
