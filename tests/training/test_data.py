@@ -148,7 +148,7 @@ def test_cifar100_has_100_classes_and_its_own_folder(
     assert dataset.train.pixels.shape == (200, 3, 32, 32)
     assert dataset.test.labels.bincount().tolist() == [2] * 100
     (folder / "test").write_bytes(b"half a download")
-    with pytest.raises(UserError, match=r"test is damaged \(its MD5 is not CIFAR-100's\)"):
+    with pytest.raises(UserError, match=r"test is damaged \(its MD5 is not the official one\)"):
         data.load(recipe, tmp_path)
 
 
