@@ -66,7 +66,7 @@ faults: check .venv/test  ## Kill a training KILLS times, two processes at once:
 clean:  ## Remove .venv and caches; runs and figures stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache *.egg-info
 
-.venv/test .venv/report .venv/safetensors .venv/tensorboard .venv/wandb .venv/ray: .venv/ready
+.venv/test .venv/report .venv/notebook .venv/safetensors .venv/tensorboard .venv/wandb .venv/ray: .venv/ready
 	$(BIN)/python -m pip install --editable '.[$(@F)]'
 	touch $@
 

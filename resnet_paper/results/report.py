@@ -94,7 +94,7 @@ def sections_of(artefact: Artefact, recorded: Recorded) -> Iterable[Section]:
         elif alt and (picture := svg(make(recorded))):
             found[title] = Section(title, picture=picture, alt=alt)
     for entry in artefact.tables:
-        for table in entry.make(recorded):
+        for table in entry.of(recorded):
             title = table.title or artefact.title
             found[title] = found.get(title, Section(title))._replace(table=table)
     return found.values()
@@ -117,7 +117,7 @@ def runs_table(results: Iterable[Result]) -> Table:
                 "seed": str(result.seed),
                 "settings": record.settings,
                 "test error (%)": error,
-                "revision": distinct(part.revision for part in parts),
+                "revision": distinct(short(part.revision) for part in parts),
                 "device": distinct(f"{each.device}, {each.device_name}" for each in environments),
                 "precision": distinct(each.precision for each in environments),
                 "torch": distinct(each.torch for each in environments),
@@ -130,6 +130,11 @@ def runs_table(results: Iterable[Result]) -> Table:
     return Table(
         "runs", text, text, "Hours: training and measuring. Started: UTC. Resumed: how often."
     )
+
+
+def short(revision: str) -> str:
+    """A revision's first 7 digits, and what follows the digits, as "0123456-dirty"."""
+    return re.sub(r"^([0-9a-f]{7})[0-9a-f]+", r"\1", revision)
 
 
 def distinct(words: Iterable[str]) -> str:

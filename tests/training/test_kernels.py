@@ -13,7 +13,6 @@ from resnet_paper.errors import UserError
 from resnet_paper.networks.build import build
 from resnet_paper.networks.resnets import Network, option_a
 from resnet_paper.runs.recipe import PAPER, Recipe
-from resnet_paper.runs.record import as_json
 from resnet_paper.runs.run import Run
 from resnet_paper.training import backend, checkpoint
 from resnet_paper.training.backend import Backend, compile_network
@@ -44,7 +43,10 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("fast_cpu")
-def test_a_compiled_network_on_a_cpu_is_fused() -> None:
+def test_a_compiled_network_on_a_cpu_is_fused_where_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert backend.choose("cpu", iterations=64_000, kernels="fused").kernels == "fused"
+    assert backend.choose("cpu", iterations=64_000).kernels == "pytorch"
+    monkeypatch.setattr(backend, "FUSED_BY_DEFAULT", ("cpu",))
     assert backend.choose("cpu", iterations=64_000).kernels == "fused"
     assert backend.choose("cpu", iterations=64_000, kernels="pytorch").kernels == "pytorch"
     assert backend.choose("cpu", iterations=100).kernels == "pytorch"
@@ -53,8 +55,8 @@ def test_a_compiled_network_on_a_cpu_is_fused() -> None:
 @pytest.mark.usefixtures("gpu")
 def test_a_gpus_are_chosen_by_default_once_they_are_tested(monkeypatch: pytest.MonkeyPatch) -> None:
     assert backend.choose("cuda", kernels="fused") == replace(GPU, threads=1)
-    for tested, kernels in ((False, "pytorch"), (True, "fused")):
-        monkeypatch.setattr(backend, "FUSED_IS_TESTED_ON_CUDA", tested)
+    for devices, kernels in (((), "pytorch"), (("cuda",), "fused")):
+        monkeypatch.setattr(backend, "FUSED_BY_DEFAULT", devices)
         assert backend.choose("cuda").kernels == kernels
         assert backend.choose("cuda", "float32").kernels == "pytorch"
 
@@ -88,8 +90,10 @@ def test_a_run_keeps_its_kernels(tmp_path: Path, recipe: Recipe, dataset: Datase
     point = checkpoint.load(run)
     assert point is not None
     kernels = other.method(build("resnet-8"), recipe)["kernels"]
-    with pytest.raises(UserError, match="begun with kernels pytorch, not fused"):
-        checkpoint.check_same_run(run, point.content, {**as_json(recipe), "kernels": kernels})
+    with pytest.raises(
+        UserError, match="kernels pytorch, not fused: resume it with KERNELS=pytorch"
+    ):
+        checkpoint.check_same_run(run, point.content, recipe, {"kernels": kernels})
     with pytest.raises(UserError, match="holds a run begun with"):
         next(train(run, recipe, dataset, other))
 
@@ -103,9 +107,9 @@ def test_a_record_without_kernels_is_of_pytorchs(
     computed = dict(point.content["computed"])
     del computed["kernels"], computed["triton"]
     older = {**point.content, "computed": computed}
-    checkpoint.check_same_run(run, older, {**as_json(recipe), "kernels": "pytorch"})
+    checkpoint.check_same_run(run, older, recipe, {"kernels": "pytorch"})
     with pytest.raises(UserError, match="begun with kernels pytorch, not fused"):
-        checkpoint.check_same_run(run, older, {**as_json(recipe), "kernels": "fused"})
+        checkpoint.check_same_run(run, older, recipe, {"kernels": "fused"})
 
 
 @pytest.mark.parametrize("shortcut", [None, torch.randn(4, 3, 5, 5, dtype=torch.float64)])
