@@ -13,7 +13,7 @@ def expected(recorded: Recorded) -> list[str]:
     files = []
     for artefact in artefacts_of(recorded.settings).values():
         for table in artefact.tables:
-            files += [f"{of.name}.{end}" for of in table.make(recorded) for end in ("md", "csv")]
+            files += [f"{of.name}.{end}" for of in table.of(recorded) for end in ("md", "csv")]
         for figure in artefact.figures:
             if figure.make(recorded) is not None:
                 files += [f"{figure.name}.{end}" for end in ("pdf", "png")]

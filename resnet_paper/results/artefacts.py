@@ -14,10 +14,9 @@ from resnet_paper.paper import facts
 from resnet_paper.results import comparisons, figures, gradients, tables, verdicts
 from resnet_paper.results.comparisons import compared
 from resnet_paper.results.curves import PRECISE
-from resnet_paper.results.panels import has_paper_length
 from resnet_paper.results.tables import Table
 from resnet_paper.runs.gradients import Gradients
-from resnet_paper.runs.recipe import COMPARED, PAPER, SETTINGS, Recipe
+from resnet_paper.runs.recipe import COMPARED, PAPER, SETTINGS, Recipe, follows_paper, on_cifar10
 from resnet_paper.runs.run import Result
 
 # Section 4.2's nets that are trained by default.
@@ -64,6 +63,10 @@ class TableOf(NamedTuple):
     make: Callable[[Recorded], Iterable[Table]]
     printed: Callable[[Table], str] | None = None
 
+    def of(self, recorded: Recorded) -> list[Table]:
+        """Those that have a row."""
+        return [table for table in self.make(recorded) if len(table.text)]
+
 
 class FigureOf(NamedTuple):
     """A figure of an artefact.
@@ -96,6 +99,18 @@ class Artefact(NamedTuple):
     of: Callable[[str], bool] = of_study
 
 
+def others(recorded: Recorded) -> list[Result]:
+    """The results of networks that no other artefact of these settings shows."""
+    if not of_study(recorded.settings):
+        shown = COMPARED[recorded.settings]
+        return [each for each in recorded.results if each.network not in shown]
+    return [
+        each
+        for each in recorded.results
+        if not names.study_depth(each.network) and not names.shortcut_depths([each.network])
+    ]
+
+
 def of_figure7(recorded: Recorded) -> list[Result]:
     """The results of Figure 7's networks."""
     return [each for each in recorded.results if each.network in facts.FIGURE7_NETWORKS]
@@ -123,13 +138,13 @@ ARTEFACTS = {
                 "figure6_paper",
                 lambda of: (
                     figures.figure6(of.results, of.recipe, with_paper=True)
-                    if has_paper_length(of.recipe)
+                    if follows_paper(of.recipe)
                     else None
                 ),
             ),
         ),
         tables=(
-            TableOf("training", lambda of: [tables.training(of.results, of.note)]),
+            TableOf("training", lambda of: [tables.training(of.results, of.recipe, of.note)]),
             TableOf(
                 "figure6",
                 lambda of: [tables.distances(of.results, of.note)] if of.recipe == PAPER else [],
@@ -148,7 +163,11 @@ ARTEFACTS = {
             TableOf("plain", lambda of: [tables.plain(of.results, of.recipe, of.note)]),
             TableOf(
                 "reproductions",
-                lambda of: [tables.reproductions(of.results, of.recipe, of.note)],
+                lambda of: (
+                    [tables.reproductions(of.results, of.recipe, of.note)]
+                    if on_cifar10(of.recipe)
+                    else []
+                ),
             ),
         ),
     ),
@@ -157,7 +176,11 @@ ARTEFACTS = {
         tables=(
             TableOf(
                 "claims",
-                lambda of: [verdicts.claims_table(of.results, of.recipe, of.note, of.gradients)],
+                lambda of: (
+                    [verdicts.claims_table(of.results, of.recipe, of.note, of.gradients)]
+                    if on_cifar10(of.recipe)
+                    else []
+                ),
                 printed=verdicts.in_lines,
             ),
         ),
@@ -178,7 +201,7 @@ ARTEFACTS = {
             TableOf(
                 "figure7",
                 lambda of: (
-                    [tables.responses(of.results, of.note)]
+                    [tables.responses(of.results, of.recipe, of.note)]
                     if any(each.responses is not None for each in of_figure7(of))
                     else []
                 ),
@@ -231,11 +254,28 @@ ARTEFACTS = {
         tables=(
             TableOf(
                 "comparison",
-                lambda of: (
-                    [comparisons.comparison(runs, of.settings, of.note)]
-                    if (runs := compared(of.results, of.settings))
-                    else []
-                ),
+                lambda of: [
+                    comparisons.comparison(compared(of.results, of.settings), of.settings, of.note)
+                ],
+                printed=Table.markdown,
+            ),
+        ),
+    ),
+    "networks": Artefact(
+        "Other networks",
+        of=lambda _: True,
+        figures=(
+            FigureOf(
+                "networks",
+                lambda of: figures.comparison(others(of), of.recipe),
+                title="Other networks",
+                alt="Loss and accuracy of each run by epoch, in training and on the test images.",
+            ),
+        ),
+        tables=(
+            TableOf(
+                "networks",
+                lambda of: [tables.networks(others(of), of.note)],
                 printed=Table.markdown,
             ),
         ),
@@ -256,7 +296,7 @@ def draw(name: str, recorded: Recorded, folder: Path) -> str:
     artefact, lines = ARTEFACTS[name], []
     for table in artefact.tables:
         written: list[Path] = []
-        for made in table.make(recorded):
+        for made in table.of(recorded):
             if table.printed:
                 lines.append(table.printed(made))
             paths = tables.save(made, folder)

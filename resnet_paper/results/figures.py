@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
@@ -26,7 +27,6 @@ from resnet_paper.results.panels import (
     draw_paper,
     enlarge,
     frame,
-    has_paper_length,
     legend_of_bands,
     legend_of_errors,
     scale,
@@ -45,7 +45,7 @@ from resnet_paper.results.style import (
 )
 from resnet_paper.runs.datasets import DATA_SETS
 from resnet_paper.runs.files import write
-from resnet_paper.runs.recipe import Recipe
+from resnet_paper.runs.recipe import Recipe, follows_paper
 from resnet_paper.runs.run import Result
 
 DEEPEST = ("resnet-110", "resnet-1202")
@@ -75,7 +75,7 @@ def figure6(
     panels = panels_of_figure6(groups)
     if not panels:
         return None
-    with_paper = with_paper and has_paper_length(recipe)
+    with_paper = with_paper and follows_paper(recipe)
     tables = {network: mean_curves(group) for network, group in groups.items()}
     rows = [[test], [TRAIN]] if with_paper else [[TRAIN, test]]
     with style():
@@ -166,7 +166,7 @@ def precise_bn(results: Iterable[Result], network: str, recipe: Recipe) -> Figur
                 color="0.4",
             )
         labels = []
-        if has_paper_length(recipe):
+        if follows_paper(recipe):
             labels += draw_paper(axes, network, pale("black"))
         for name, (error, shade, dashes) in looks.items():
             draw_mean(axes, table, error, recipe, shade, lw=1.6, ls=dashes)
@@ -295,7 +295,8 @@ def comparison(results: Iterable[Result], recipe: Recipe) -> Figure | None:
                 axes.plot(epochs, test, color=shade, lw=1.6)
             label = f"{names.title(result.network)}, seed {result.seed}"
             entries.append(Line2D([], [], color=shade, lw=1.6, label=label))
-        loss.set(ylabel="loss (nats)", ylim=(0, 3))  # guessing costs log(10) = 2.3
+        guessing = math.log(recipe.classes)
+        loss.set(ylabel="loss (nats)", ylim=(0, round(1.3 * guessing, 1)))
         accuracy.set(ylabel="accuracy (%)", ylim=(0, 100))
         for axes in (loss, accuracy):
             axes.set(xlabel="epoch", xlim=(0, None))

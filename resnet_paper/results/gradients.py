@@ -34,8 +34,8 @@ def summary(layers: pd.DataFrame) -> pd.DataFrame:
 
     ratio: the first layer's gradient norm over the last's; factor: its geometric mean a layer;
     forward: the last layer's output std over the first's; scale_free: the factor of gradient norm
-    times output std, which with BN do not depend on the scale of the weights. NaN where a norm
-    underflows.
+    times output std, which with BN do not depend on the scale of the weights; least: the least
+    output std of a layer. NaN where a norm underflows.
     """
     rows = []
     for case, of in layers.sort_values("layer", kind="stable").groupby(list(CASE), sort=False):
@@ -44,15 +44,15 @@ def summary(layers: pd.DataFrame) -> pd.DataFrame:
         factor = ratio ** (1 / (len(of) - 1)) if len(of) > 1 else math.nan
         forward = stds[-1] / stds[0] if stds.min() > 0 else math.nan
         scale_free = (ratio / forward) ** (1 / (len(of) - 1)) if len(of) > 1 else math.nan
-        rows.append((*case, len(of), ratio, factor, forward, scale_free))
-    numbers = ["layers", "ratio", "factor", "forward", "scale_free"]
+        rows.append((*case, len(of), ratio, factor, forward, scale_free, stds.min()))
+    numbers = ["layers", "ratio", "factor", "forward", "scale_free", "least"]
     return pd.DataFrame(rows, columns=[*CASE, *numbers])
 
 
 def of_claims(gradients: Gradients | None) -> pd.DataFrame:
     """A row a case with BN: network, seed, and its numbers in the columns of its state.
 
-    new_factor, trained_factor, new_forward, trained_forward are as in `summary`, NaN in other rows.
+    new_factor, trained_factor, new_least, trained_least are as in `summary`, NaN in other rows.
     Nothing was measured: no rows.
     """
     cases = summary(pd.DataFrame(columns=list(LAYERS)) if gradients is None else gradients.layers)
@@ -60,7 +60,7 @@ def of_claims(gradients: Gradients | None) -> pd.DataFrame:
     columns = {
         f"{state}_{name}": cases[name].where(cases["state"] == state)
         for state in ("new", "trained")
-        for name in ("factor", "forward")
+        for name in ("factor", "least")
     }
     return cases[["network", "seed"]].assign(**columns, diverged=False)
 

@@ -11,9 +11,9 @@ from matplotlib.colors import to_hex
 from resnet_paper import names
 from resnet_paper.results.curves import PRECISE, TEST, TRAIN, mean_curves, papers_curve
 from resnet_paper.results.figures import by_network, panels_of_figure6
-from resnet_paper.results.panels import error_ticks, has_paper_length
+from resnet_paper.results.panels import error_ticks
 from resnet_paper.results.style import colour
-from resnet_paper.runs.recipe import Recipe
+from resnet_paper.runs.recipe import Recipe, follows_paper
 from resnet_paper.runs.run import Result
 
 PAPER = "paper"
@@ -32,7 +32,7 @@ CLEAR, GREY = "rgba(0,0,0,0)", "rgba(128,128,128,0.35)"  # on a light page and o
 
 def kinds(recipe: Recipe) -> dict[str, str]:
     """Those of KINDS that a recipe's figure has: the paper's only at its length."""
-    return {kind: name for kind, name in KINDS.items() if kind != PAPER or has_paper_length(recipe)}
+    return {kind: name for kind, name in KINDS.items() if kind != PAPER or follows_paper(recipe)}
 
 
 def figure6(results: Iterable[Result], recipe: Recipe) -> dict[str, go.Figure]:
@@ -96,7 +96,7 @@ def traces(network: str, table: pd.DataFrame, runs: int, recipe: Recipe) -> Iter
         if runs > 1:
             yield band(network, table[kind]["min"], table[kind]["max"]).update(meta=kind)
         yield curve(network, kind, table[kind]["mean"]).update(meta=kind)
-    if has_paper_length(recipe):
+    if follows_paper(recipe):
         papers = papers_curve(network)
         for kind, column in ((TEST, "test_error"), (TRAIN, "train_error")):
             yield curve(network, kind, papers[column], "paper: ").update(meta=PAPER, opacity=0.45)

@@ -16,15 +16,10 @@ from resnet_paper.paper import facts
 from resnet_paper.results.curves import PRECISE, TEST, TRAIN, papers_curve
 from resnet_paper.results.style import DASHED, Colour, Label, colour, pale, text_entry
 from resnet_paper.runs.datasets import DATA_SETS
-from resnet_paper.runs.recipe import PAPER, Recipe
+from resnet_paper.runs.recipe import PAPER, Recipe, differences, follows_paper
 from resnet_paper.runs.run import Result
 
 SCALES = {10_000: "iterations (×10⁴)", 1_000: "iterations (×10³)", 1: "iterations"}
-
-
-def has_paper_length(recipe: Recipe) -> bool:
-    """True if a recipe has as many iterations as the paper's, so that its curves compare."""
-    return recipe.iterations == PAPER.iterations
 
 
 def conditions(recipe: Recipe, with_paper: bool = True) -> str:
@@ -37,9 +32,11 @@ def conditions(recipe: Recipe, with_paper: bool = True) -> str:
     words = []
     if images != "images" or recipe.train_images != PAPER.train_images:
         words.append(f"{recipe.train_images:,} {images}")
-    if not has_paper_length(recipe):
+    if recipe.iterations != PAPER.iterations:
         papers = f" (paper: {PAPER.iterations:,})" if with_paper and images == "images" else ""
         words.append(f"{recipe.iterations:,} iterations{papers}")
+    if not words and recipe != PAPER:
+        words = [differences(recipe)]
     return ", ".join(words)
 
 
@@ -139,7 +136,7 @@ def enlarge(
     axes: Axes, tables: Mapping[str, pd.DataFrame], errors: Sequence[str], recipe: Recipe
 ) -> None:
     """An inset of the curves after the first drop, where they lie in the lower part of a panel."""
-    if has_paper_length(recipe) or not recipe.milestones:
+    if follows_paper(recipe) or not recipe.milestones:
         return
     left, bottom, *_ = INSET
     means = {network: table.xs("mean", axis=1, level=1) for network, table in tables.items()}
@@ -180,7 +177,7 @@ def error_ticks(
     of the curves may be off the scale, as in Figure 6. since: by default the first drop of the
     learning rate, or half of the iterations if it never drops.
     """
-    if has_paper_length(recipe):
+    if follows_paper(recipe):
         return range(0, facts.FIGURE6_ERROR_TICKS[-1] + 1, 5)
     if since is None:
         since = min(recipe.milestones, default=recipe.iterations // 2)

@@ -94,7 +94,7 @@ def sections_of(artefact: Artefact, recorded: Recorded) -> Iterable[Section]:
         elif alt and (picture := svg(make(recorded))):
             found[title] = Section(title, picture=picture, alt=alt)
     for entry in artefact.tables:
-        for table in entry.make(recorded):
+        for table in entry.of(recorded):
             title = table.title or artefact.title
             found[title] = found.get(title, Section(title))._replace(table=table)
     return found.values()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from resnet_paper.results.formats import (
 from resnet_paper.results.statistics import INTERVAL_RUNS, statistics
 from resnet_paper.results.summary import summary
 from resnet_paper.runs.files import write, write_csv
-from resnet_paper.runs.recipe import PAPER, Recipe
+from resnet_paper.runs.recipe import PAPER, Recipe, on_cifar10
 from resnet_paper.runs.run import Result
 
 
@@ -78,6 +79,35 @@ def save(table: Table, folder: Path) -> list[Path]:
     return [markdown, csv]
 
 
+def with_trained(
+    paper: Iterable[facts.PaperResult], method: str, results: Iterable[Result], recipe: Recipe
+) -> list[facts.PaperResult]:
+    """The paper's results, and without an error those of its method that were trained besides.
+
+    Of a recipe on other images than the paper's, only what was trained.
+    """
+    found = {each.network: each for each in paper} if on_cifar10(recipe) else {}
+    rows = list(paper) if on_cifar10(recipe) else []
+    for result in results:
+        name = names.parse(result.network)
+        if name.in_study and name.kind == method.lower() and result.network not in found:
+            parameters = f"{result.record.parameters / 1e6:.2f}M"
+            found[result.network] = facts.PaperResult(method, name.depth, parameters, math.nan)
+            rows.append(found[result.network])
+    return sorted(rows, key=lambda row: (row.network is not None, row.layers or 0))
+
+
+STATISTICS = ("best", "mean", "std", "runs", "low", "high", "diverged")
+COMPARISON = [
+    *facts.PaperResult._fields,
+    *(f"ours_{name}" for name in STATISTICS),
+    *("validation_mean", "validation_std", "difference"),
+]
+COMPARISON_TEXT = (
+    *("ours, error (%)", "95% interval of the mean", "ours, validation (%)", "difference"),
+)
+
+
 def compare_with_paper(
     paper: Iterable[facts.PaperResult], results: Iterable[Result]
 ) -> pd.DataFrame:
@@ -103,10 +133,10 @@ def compare_with_paper(
                 "difference": test["mean"] - expected,
             }
         )
-    return pd.DataFrame(rows).astype({"layers": "Int64"}).round(4)
+    return pd.DataFrame(rows, columns=COMPARISON).astype({"layers": "Int64"}).round(4)
 
 
-def comparison_text(numbers: pd.DataFrame, paper: str = "paper, error (%)") -> pd.DataFrame:
+def comparison_text(numbers: pd.DataFrame, paper: str) -> pd.DataFrame:
     """The rows of `compare_with_paper` in the form of Table 6: best (mean ± std)."""
     rows = []
     for row in numbers.to_dict("records"):
@@ -124,7 +154,9 @@ def comparison_text(numbers: pd.DataFrame, paper: str = "paper, error (%)") -> p
                 "difference": format_number(row["difference"], "{:+.2f}"),
             }
         )
-    return without_empty(pd.DataFrame(rows), ["95% interval of the mean", "ours, validation (%)"])
+    columns = [*("method", "layers", "params"), paper, *COMPARISON_TEXT]
+    text = pd.DataFrame(rows, columns=columns)
+    return without_empty(text, ["95% interval of the mean", "ours, validation (%)"])
 
 
 def without_empty(text: pd.DataFrame, optional: Iterable[str]) -> pd.DataFrame:
@@ -132,36 +164,47 @@ def without_empty(text: pd.DataFrame, optional: Iterable[str]) -> pd.DataFrame:
     return text.drop(columns=[name for name in optional if (text[name] == DASH).all()])
 
 
-def without_difference(table: Table, recipe: Recipe) -> Table:
-    """A table without its column `difference`, unless our recipe is the paper's."""
-    if recipe == PAPER:
-        return table
-    numbers, text = (frame.drop(columns="difference") for frame in (table.numbers, table.text))
+def without_paper(table: Table, recipe: Recipe, paper: str) -> Table:
+    """A table without columns that compare what cannot be compared.
+
+    That is its difference from the paper unless our recipe is the paper's; and the paper's errors,
+    in the column `paper` of the text, unless our images are.
+    """
+    columns = [] if recipe == PAPER else ["difference"]
+    columns += [] if on_cifar10(recipe) else [paper, "error", "mean", "std"]
+    numbers, text = (
+        frame.drop(columns=columns, errors="ignore") for frame in (table.numbers, table.text)
+    )
     return replace(table, numbers=numbers, text=text)
 
 
 def table6(results: Iterable[Result], recipe: Recipe, note: str = "") -> Table:
     """Table 6, the paper's errors and ours."""
-    numbers = compare_with_paper(facts.TABLE6, results)
-    table = Table("table6", numbers, comparison_text(numbers), note, "Table 6: test error")
-    return without_difference(table, recipe)
+    results, paper = list(results), "paper, error (%)"
+    rows = with_trained(facts.TABLE6, "ResNet", results, recipe)
+    numbers = compare_with_paper(rows, results)
+    text = comparison_text(numbers, paper)
+    table = Table("table6", numbers, text, note, "Table 6: test error")
+    return without_paper(table, recipe, paper)
 
 
 def plain(results: Iterable[Result], recipe: Recipe, note: str = "") -> Table:
     """The plain nets in the form of Table 6; the paper's errors are those of Figure 6."""
-    numbers = compare_with_paper(facts.plain_results(), results)
-    text = comparison_text(numbers, paper := "paper, read off Figure 6 (%)")
+    results, paper = list(results), "paper, read off Figure 6 (%)"
+    rows = with_trained(facts.plain_results(), "Plain", results, recipe)
+    numbers = compare_with_paper(rows, results)
+    text = comparison_text(numbers, paper)
     text.loc[text["layers"] == "110", paper] = f"above {facts.PLAIN_110_ABOVE:.0f}"
-    return without_difference(Table("plain", numbers, text, note, "Plain nets"), recipe)
+    return without_paper(Table("plain", numbers, text, note, "Plain nets"), recipe, paper)
 
 
-def training(results: Iterable[Result], note: str = "") -> Table:
+def training(results: Iterable[Result], recipe: Recipe, note: str = "") -> Table:
     """Training errors beside test errors, both final: a row for each of `figure6_networks`.
 
     The paper's training errors are not shown, as it does not say which images they are of.
     """
     measured, rows, text = summary(results), [], []
-    for network in figure6_networks(measured["network"]):
+    for network in figure6_networks(measured["network"], recipe):
         own = measured[measured["network"] == network]
         train, test = statistics(own["train_error_clean"]), statistics(own["test_error"])
         means = (train["mean"], train["std"], test["mean"], test["std"])
@@ -184,13 +227,14 @@ def training(results: Iterable[Result], note: str = "") -> Table:
     return Table("training", numbers, pd.DataFrame(text), note, "Training errors")
 
 
-def figure6_networks(recorded: Iterable[str]) -> list[str]:
-    """The nets that Figure 6 draws by default, and section 4.2's others that are recorded.
+def figure6_networks(recorded: Iterable[str], recipe: Recipe) -> list[str]:
+    """Section 4.2's nets that are recorded, and on CIFAR-10 those that Figure 6 has by default.
 
     Plain ones first, then by depth.
     """
     drawn = {f"plain-{depth}" for depth in facts.PLAIN_DEPTHS.split()}
     drawn |= {f"resnet-{depth}" for depth in facts.RESNET_DEPTHS.split()}
+    drawn &= drawn if on_cifar10(recipe) else set()
     drawn |= {network for network in recorded if names.study_depth(network)}
     return sorted(drawn, key=names.parse)
 
@@ -258,6 +302,28 @@ def our_errors(results: Iterable[Result]) -> dict[str, str]:
     return errors
 
 
+def networks(results: Iterable[Result], note: str = "") -> Table:
+    """Other networks than the paper's: a row each, as they are at the end of their training."""
+    rows, text = [], []
+    for network, own in summary(results).groupby("network", sort=False):
+        test, train = statistics(own["test_error"]), statistics(own["train_error_clean"])
+        parameters, diverged = int(own["parameters"].max()), int(own["diverged"].sum())
+        means = (test["mean"], test["std"], train["mean"], train["std"])
+        rows.append((network, parameters, *means, test["runs"], diverged))
+        text.append(
+            {
+                "network": names.title(str(network)),
+                "params": f"{parameters:,}",
+                "test error (%)": format_mean(test["mean"], test["std"]),
+                "training error (%)": format_mean(train["mean"], train["std"]),
+                "n": str(test["runs"]) + format_diverged(diverged),
+            }
+        )
+    columns = ["network", "parameters", "test_mean", "test_std", "training_mean", "training_std"]
+    numbers = pd.DataFrame(rows, columns=[*columns, "runs", "diverged"]).round(4)
+    return Table("networks", numbers, pd.DataFrame(text), note, "Other networks")
+
+
 def owner(repository: str) -> str:
     """The owner of a repository: "owner/name" -> "owner"."""
     return repository.split("/")[0]
@@ -310,7 +376,7 @@ def format_distance(mean: float, points: int) -> str:
     return format_number(mean, "{:.2f}") + "*" * (0 < points < FEW)
 
 
-def responses(results: Iterable[Result], note: str = "") -> Table:
+def responses(results: Iterable[Result], recipe: Recipe, note: str = "") -> Table:
     """The mean over the layers of Figure 7's stds, for each of its networks."""
     measured, rows, text = summary(results), [], []
     for network in facts.FIGURE7_NETWORKS:
@@ -326,8 +392,12 @@ def responses(results: Iterable[Result], note: str = "") -> Table:
             }
         )
     numbers = pd.DataFrame(rows, columns=["network", "mean", "std", "runs"]).round(4)
-    note = f"{sources(others.MEAN_RESPONSES)} {note}".strip()
-    return Table("figure7", numbers, pd.DataFrame(text), note)
+    table = pd.DataFrame(text)
+    if on_cifar10(recipe):
+        note = f"{sources(others.MEAN_RESPONSES)} {note}".strip()
+    else:
+        table = table.drop(columns="others' weights")
+    return Table("figure7", numbers, table, note)
 
 
 def sources(numbers: Mapping[str, others.Sourced]) -> str:

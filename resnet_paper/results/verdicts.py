@@ -27,10 +27,10 @@ QUANTITIES = {
     "diverged": "diverged",
     "gradient factor, new": "new_factor",
     "gradient factor, trained": "trained_factor",
-    "signal ratio, new": "new_forward",
-    "signal ratio, trained": "trained_forward",
+    "least signal, new": "new_least",
+    "least signal, trained": "trained_least",
 }
-OF_GRADIENTS = tuple(quantity for quantity in QUANTITIES if quantity.startswith(("grad", "sig")))
+OF_GRADIENTS = tuple(quantity for quantity in QUANTITIES if quantity.endswith(("new", "trained")))
 # Those of which claims compare the means of two networks.
 NOISY = ("test error", "training error", "mean response", "gradient factor, new")
 ENOUGH = 4  # degrees of freedom at which a spread measured here is used

@@ -23,14 +23,13 @@ from resnet_paper.results.panels import (
     draw_mean,
     draw_paper,
     frame,
-    has_paper_length,
     legend_of_frame,
 )
 from resnet_paper.results.statistics import Spread, pooled
 from resnet_paper.results.style import DASHED, PALETTE, WIDTH, legend_below, pale, style
 from resnet_paper.results.tables import Table
 from resnet_paper.results.verdicts import deciding_spread, decimals, is_enough, noise_of
-from resnet_paper.runs.recipe import PAPER, Recipe
+from resnet_paper.runs.recipe import PAPER, Recipe, follows_paper
 from resnet_paper.runs.record import as_json
 from resnet_paper.runs.run import Result
 
@@ -365,7 +364,7 @@ def figure(compared: Sequence[Pair], recipe: Recipe) -> Figure | None:
         for axes, (pair, tables) in zip(grid.flat, drawn, strict=False):
             frame(axes, recipe, [each[[TRAIN, TEST]] for _, of in drawn for each in of.values()])
             axes.set_title("\n".join([names.title(pair.network), *pair.differences]))
-            if has_paper_length(recipe):
+            if follows_paper(recipe):
                 draw_paper(axes, pair.network, pale("black"))
             for whose, each in tables.items():
                 shade, width = LOOKS[whose]
@@ -400,6 +399,6 @@ def legend(recipe: Recipe) -> list[Artist]:
     ]
     training = "the same: training error, precise BN"
     entries.append(Line2D([], [], color="black", lw=0.8, ls=DASHED, label=training))
-    if has_paper_length(recipe):
+    if follows_paper(recipe):
         entries.append(Line2D([], [], color=pale("black"), lw=1.2, label="paper: test error"))
     return entries

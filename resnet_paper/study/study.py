@@ -10,7 +10,7 @@ from pathlib import Path
 
 from resnet_paper.errors import UserError
 from resnet_paper.runs.datasets import DATA_SETS
-from resnet_paper.runs.recipe import SETTINGS, Recipe
+from resnet_paper.runs.recipe import SETTINGS, Recipe, differences
 from resnet_paper.runs.run import Result, Run, begun_runs, finished_runs
 
 ROOT = Path(__file__).parents[2]
@@ -41,10 +41,8 @@ class Study:
         """The note of tables that are not by the paper's settings; else ""."""
         if self.settings == "paper":
             return ""
-        recipe = self.recipe
-        length = f"{recipe.train_images:,} training images, {recipe.iterations:,} iterations"
-        other = f"Settings {self.settings!r}, not the paper's: {length}."
-        return f"{DATA_SETS[recipe.dataset].note} {other}".strip()
+        other = f"Settings {self.settings!r}, not the paper's: {differences(self.recipe)}."
+        return f"{DATA_SETS[self.recipe.dataset].note} {other}".strip()
 
     @property
     def output(self) -> Path:

@@ -30,8 +30,9 @@ from resnet_paper.training.fused.compiled import fuse, fusible
 CAPTURE_WARMUPS = 3  # executions before a CUDA graph is captured
 WORTH_COMPILING = 2_000  # iterations; below, compiling takes longer than it saves
 WORTH_COMPILING_WHOLE = 20_000  # iterations; likewise, of a whole network instead of its blocks
-# KERNELS=auto means PyTorch's own on a GPU until tests/training/test_fused_cuda.py passes on one.
-FUSED_IS_TESTED_ON_CUDA = False
+# The devices on which KERNELS=auto means fused kernels: "cuda" once test_fused_cuda.py has passed
+# on a GPU, "cpu" once make bench has shown them faster on a CPU with bfloat16.
+FUSED_BY_DEFAULT: tuple[str, ...] = ()
 MOST_CONCURRENT = 8  # more runs at once do not make a GPU faster
 # Nine nets in train and test mode compile some 40 variants of a block; the default is 8, after
 # which dynamo would silently run eagerly.
@@ -204,8 +205,7 @@ def choose(
             f"fused kernels need {lacks}: use KERNELS=pytorch (--kernels pytorch) or leave it out"
         )
     if kernels == "auto":
-        tested = device == "cpu" or FUSED_IS_TESTED_ON_CUDA
-        kernels = "fused" if tested and not lacks else "pytorch"
+        kernels = "fused" if device in FUSED_BY_DEFAULT and not lacks else "pytorch"
     return Backend(device, precision, compiled, torch.get_num_threads(), kernels)
 
 

@@ -52,7 +52,7 @@ def test_what_is_timed_follows_from_the_kernels_that_are_there(
     assert list(iterations.loops("cpu")) == ["ours", "plain PyTorch"]
     monkeypatch.setattr(backend, "has_bfloat16", lambda device: True)
     monkeypatch.setattr(backend, "can_compile", lambda: True)
-    assert list(iterations.loops("cpu")) == ["ours", "ours, KERNELS=pytorch", "plain PyTorch"]
+    assert list(iterations.loops("cpu")) == ["ours", "ours, KERNELS=fused", "plain PyTorch"]
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(support, "missing", lambda: "")
     assert list(iterations.loops("cuda")) == [

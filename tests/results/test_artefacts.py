@@ -10,6 +10,8 @@ from resnet_paper.paper import facts
 from resnet_paper.results import artefacts, report
 from resnet_paper.results.artefacts import ARTEFACTS, Artefact, FigureOf, Recorded, TableOf, Wanted
 from resnet_paper.results.tables import Table
+from resnet_paper.runs.datasets import DATA_SETS, DataSet
+from resnet_paper.runs.recipe import SETTINGS, on
 from resnet_paper.runs.run import Result
 
 RecordRun = Callable[..., Result]
@@ -32,6 +34,7 @@ def test_what_each_artefact_needs_trained() -> None:
         "fig7": list(facts.FIGURE7_NETWORKS),
         "shortcuts": ["resnet-26", "resnet-26-b", "resnet-26-c"],
         "comparison": ["simple-cnn", "resnet-18", "vgg-19"],
+        "networks": [],
         "gradients": [],
     }
     assert list(ARTEFACTS["table6"].networks(Wanted())) == [
@@ -81,6 +84,50 @@ def test_a_comparison_is_the_same_in_the_report_and_in_its_files(
     assert table is not None
     assert table.markdown().splitlines()[2:4] == lines
     assert [line.split(",")[0] for line in lines] == ["| ResNet-18", "| VGG-19"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "network", "shown"),
+    [
+        ("tiny", "vgg-19", True),
+        ("tiny", "resnet-18", True),
+        ("tiny", "resnet-8", False),
+        ("tiny", "resnet-8-b", False),
+        ("tiny-epochs", "vgg-19", False),
+        ("tiny-epochs", "resnet-8", True),
+    ],
+)
+def test_a_network_that_no_other_table_shows_has_one(
+    settings: str, network: str, shown: bool, record_run: RecordRun, tmp_path: Path
+) -> None:
+    results = [record_run(network, settings=settings, parameters=1_234, train_error_clean=9.0)]
+    files = draw_all(results, settings, tmp_path / "drawn")
+    assert ({"networks.md", "networks.png"} <= files) == shown
+    titles = [each.title for each in report.sections(Recorded(results, settings))]
+    assert ("Other networks" in titles) == shown
+    if shown:
+        line = (tmp_path / "drawn/networks.md").read_text().splitlines()[2]
+        assert line.endswith("| 1,234 | 8.00 | 9.00 | 1 |")
+
+
+def test_other_images_are_not_set_beside_the_papers(
+    record_run: RecordRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Errors of 100 classes, in a training as long as the paper's."""
+    monkeypatch.setitem(DATA_SETS, "other", DataSet("Another", classes=100))
+    monkeypatch.setitem(SETTINGS, "other", on("other"))
+    results = [record_run("resnet-20", 0, 30.0, "other", responses=[0.5])]
+    files = draw_all(results, "other", tmp_path / "drawn")
+    assert not {"claims.md", "reproductions.md", "figure6.md", "figure6_paper.png"} & files
+    assert (tmp_path / "drawn/table6.md").read_text().splitlines()[:3] == [
+        "| method | layers | params | ours, error (%) |",
+        "| --- | --- | --- | --- |",
+        "| ResNet | 20 | 0.00M | 30.00 |",
+    ]
+    assert (tmp_path / "drawn/figure7.md").read_text().splitlines()[0].endswith("| n |")
+    drawn = ARTEFACTS["fig6"].figures[1].make(Recorded(results, "other"))
+    assert drawn is not None
+    assert not [text for text in drawn.legends[0].get_texts() if "paper" in text.get_text()]
 
 
 def test_a_new_table_and_a_new_figure_are_one_entry(

@@ -21,6 +21,14 @@ def lines(table: tables.Table) -> list[str]:
     return table.markdown().splitlines()
 
 
+def test_what_was_trained_has_a_row(record_run: RecordRun) -> None:
+    results = [record_run("resnet-8", error=20.0, parameters=78_042), record_run("plain-14")]
+    table = lines(tables.table6(results, SETTINGS["tiny"]))
+    assert "| ResNet | 8 | 0.08M | – | 20.00 |" in table
+    assert table.index("| ResNet | 8 | 0.08M | – | 20.00 |") == 8, "before ResNet-20"
+    assert "| Plain | 14 | 0.00M | – | 8.00 |" in lines(tables.plain(results, SETTINGS["tiny"]))
+
+
 def test_without_runs_the_table_is_the_papers() -> None:
     table = tables.table6([], PAPER)
     assert table.numbers["error"].tolist() == [result.error for result in facts.TABLE6]
@@ -118,7 +126,7 @@ def test_training_errors_beside_test_errors(record_run: RecordRun) -> None:
         record_run("plain-8", error=20.0, train_error_clean=19.0),
         record_run("resnet-20-b"),
     ]
-    table = lines(tables.training(results))
+    table = lines(tables.training(results, PAPER))
     assert [line.split(" | ")[0] for line in table[2:-2]] == [
         *(f"| plain-{depth}" for depth in (8, 20, 32, 44, 56)),
         *(f"| ResNet-{depth}" for depth in (20, 32, 44, 56, 110)),
@@ -205,11 +213,11 @@ def test_every_number_of_others_names_its_source() -> None:
 
 
 def test_the_source_of_responses_stands_below_them() -> None:
-    assert "whose they were is not on record" in tables.responses([]).note
+    assert "whose they were is not on record" in tables.responses([], PAPER).note
 
 
 def test_mean_responses(record_run: RecordRun) -> None:
     results = [record_run("resnet-20", responses=[0.5, 0.8]), record_run("plain-20")]
-    table = lines(tables.responses(results))
+    table = lines(tables.responses(results, PAPER))
     assert "| ResNet-20 | 0.650 | 1 | 0.73 to 0.77 |" in table
     assert "| plain-20 | – | 0 | 0.84 |" in table

@@ -9,7 +9,15 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from resnet_paper.runs.recipe import PAPER, SETTINGS, Recipe, iterations, learning_rate
+from resnet_paper.runs.recipe import (
+    PAPER,
+    SETTINGS,
+    Recipe,
+    differences,
+    follows_paper,
+    iterations,
+    learning_rate,
+)
 from resnet_paper.runs.record import as_json
 
 ROOT = Path(__file__).parents[2]
@@ -86,6 +94,34 @@ def test_imagenette_is_10_epochs_of_9469_images_measured_each_epoch() -> None:
     assert recipe.padding / recipe.image_size == PAPER.padding / PAPER.image_size
     assert (recipe.train_images, recipe.test_images) == (9_469, 3_925)
     assert recipe.normalisation == "imagenet channels"
+
+
+def test_a_cosine_falls_from_the_rate_to_0() -> None:
+    recipe = SETTINGS["cosine"]
+    assert learning_rate(recipe, 0) == 0.1
+    assert learning_rate(recipe, 16_000) == pytest.approx(0.1 * (1 + 0.5**0.5) / 2)
+    assert learning_rate(recipe, 32_000) == pytest.approx(0.05)
+    assert learning_rate(recipe, 63_999) == pytest.approx(0.1 * (3.14159 / 128_000) ** 2, rel=1e-3)
+    assert learning_rate(recipe, 399, warming_up=True) == 0.01
+    assert differences(recipe) == "schedule cosine, milestones none"
+    assert not follows_paper(recipe)
+
+
+@pytest.mark.parametrize("changes", [{"schedule": "linear"}, {"schedule": "cosine"}])
+def test_a_schedule_that_cannot_be_is_refused(changes: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match=r"one of step, cosine|a cosine schedule has none"):
+        replace(PAPER, **changes)
+
+
+def test_each_difference_from_the_paper_is_named() -> None:
+    assert differences(PAPER) == ""
+    said = "iterations 8,000, milestones 4,000 and 6,000, measure every 400"
+    assert differences(SETTINGS["overnight"]) == said
+    other = replace(PAPER, milestones=(), momentum=0.5, flips=False)
+    assert differences(other) == "milestones none, momentum 0.5, flips none"
+    assert follows_paper(SETTINGS["paper-45k"])
+    for recipe in (other, SETTINGS["overnight"], replace(PAPER, dataset="synthetic")):
+        assert not follows_paper(recipe)
 
 
 def test_overnight_is_the_papers_recipe_at_an_eighth_of_its_length() -> None:

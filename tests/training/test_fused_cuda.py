@@ -1,6 +1,6 @@
 """Fused kernels on a GPU: as exact as autocast, the same bits each time, and trainable.
 
-While they have not passed on one, KERNELS=auto means PyTorch's own: FUSED_IS_TESTED_ON_CUDA in
+While they have not passed on one, KERNELS=auto means PyTorch's own: FUSED_BY_DEFAULT in
 resnet_paper/training/backend.py.
 """
 

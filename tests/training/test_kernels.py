@@ -43,7 +43,10 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("fast_cpu")
-def test_a_compiled_network_on_a_cpu_is_fused() -> None:
+def test_a_compiled_network_on_a_cpu_is_fused_where_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert backend.choose("cpu", iterations=64_000, kernels="fused").kernels == "fused"
+    assert backend.choose("cpu", iterations=64_000).kernels == "pytorch"
+    monkeypatch.setattr(backend, "FUSED_BY_DEFAULT", ("cpu",))
     assert backend.choose("cpu", iterations=64_000).kernels == "fused"
     assert backend.choose("cpu", iterations=64_000, kernels="pytorch").kernels == "pytorch"
     assert backend.choose("cpu", iterations=100).kernels == "pytorch"
@@ -52,8 +55,8 @@ def test_a_compiled_network_on_a_cpu_is_fused() -> None:
 @pytest.mark.usefixtures("gpu")
 def test_a_gpus_are_chosen_by_default_once_they_are_tested(monkeypatch: pytest.MonkeyPatch) -> None:
     assert backend.choose("cuda", kernels="fused") == replace(GPU, threads=1)
-    for tested, kernels in ((False, "pytorch"), (True, "fused")):
-        monkeypatch.setattr(backend, "FUSED_IS_TESTED_ON_CUDA", tested)
+    for devices, kernels in (((), "pytorch"), (("cuda",), "fused")):
+        monkeypatch.setattr(backend, "FUSED_BY_DEFAULT", devices)
         assert backend.choose("cuda").kernels == kernels
         assert backend.choose("cuda", "float32").kernels == "pytorch"
 
