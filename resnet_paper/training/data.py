@@ -87,6 +87,11 @@ def cifar(of: type[CIFAR10], recipe: Recipe, data_dir: Path) -> tuple[Images, Im
     )
 
 
+def cifar10(recipe: Recipe, data_dir: Path) -> tuple[Images, Images]:
+    """CIFAR-10's 50,000 training and 10,000 test images; UserError as `load`."""
+    return cifar(CIFAR10, recipe, data_dir)
+
+
 def imagenette(recipe: Recipe, data_dir: Path) -> tuple[Images, Images]:
     """Imagenette's training images, and as test images its validation images; UserError as `load`.
 
@@ -191,7 +196,7 @@ def synthetic_cifar10(recipe: Recipe, _: Path) -> tuple[Images, Images]:
 
 # By the name of a data set: its training and its test images, at least as many as a recipe needs.
 LOADERS: dict[str, Callable[[Recipe, Path], tuple[Images, Images]]] = {
-    "cifar10": partial(cifar, CIFAR10),
+    "cifar10": cifar10,
     "cifar100": partial(cifar, CIFAR100),
     "imagenette": imagenette,
     "synthetic": synthetic_cifar10,
