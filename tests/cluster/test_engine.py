@@ -170,7 +170,7 @@ def test_gpus_that_pytorch_cannot_use_leave_the_cores(
     monkeypatch.setattr(ray, "nodes", lambda: mixed)
     surveyed = []
 
-    def survey(engine: Any, device: str, precision: str) -> Any:
+    def survey(engine: Any, device: str, precision: str, _: str) -> Any:
         found = cluster.nodes("GPU" if engine.on_gpus else "CPU")
         surveyed.append((device, precision, len(found)))
         return found, CPU, 0
@@ -190,11 +190,11 @@ def test_a_node_that_cannot_train_a_run_counts_as_dead(
     run = Run(tmp_path, "small", "resnet-8", 0)
     other = replace(CPU, compiled=True)
     with pytest.raises(worker.NodeError, match=r"computes on .*, not on .*, compiled"):
-        next(worker.train(run, recipe, dataset, other, 1, {}, None, ("cpu", "float32")))
+        next(worker.train(run, recipe, dataset, other, 1, {}, None, ("cpu", "float32", "auto")))
     monkeypatch.setattr(worker.backends, "has_bfloat16", lambda _: False)
     fast = replace(CPU, precision="bfloat16")
     with pytest.raises(worker.NodeError, match=r"computes on .* in float32, not on .* bfloat16"):
-        next(worker.train(run, recipe, dataset, fast, 1, {}, None, ("auto", "auto")))
+        next(worker.train(run, recipe, dataset, fast, 1, {}, None, ("auto", "auto", "auto")))
 
     def full(*_: object) -> None:
         raise UserError("cannot write: make room") from OSError(28, "No space left on device")
