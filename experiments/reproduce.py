@@ -81,8 +81,8 @@ def check_network(study: Study, network: str, trained: Sequence[str] = ()) -> No
 
 def draw(names: Sequence[str], study: Study, network: str = Recorded.network) -> None:
     """Write the tables and figures of some artefacts and print what they say."""
-    measured = gradients.read(study.output)
-    recorded = Recorded(study.results_to_draw(), study.settings, study.note, network, measured)
+    results, measured = study.results_to_draw(), gradients.read(study.output)
+    recorded = Recorded(results, study.settings, study.note, network, measured)
     for name in names:
         click.echo(artefacts.draw(name, recorded, study.output))
 

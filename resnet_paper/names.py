@@ -66,22 +66,24 @@ def parse(network: str) -> Name:
     """
     if network in OTHERS:
         return OTHERS[network]
-    match = re.fullmatch(r"(plain|resnet)-([1-9]\d*)(?:-([bc]))?", network)
-    if match is None or (match[1] == "plain" and match[3]):
+    match = re.fullmatch(r"(plain|resnet)-([1-9]\d*)(?:x([2-9]|[1-9]\d+))?(?:-([bc]))?", network)
+    if match is None or (match[1] == "plain" and match[4]):
         raise UnknownNetworkError(
             f"no network is called {network!r}{did_you_mean(network)}: names are plain-DEPTH, "
-            "resnet-DEPTH as in resnet-20 (shortcut options B and C: resnet-20-b, resnet-20-c), "
+            "resnet-DEPTH as in resnet-20 (twice as wide: resnet-20x2; shortcut options B and C: "
+            "resnet-20-b, resnet-20-c), "
             f"{', '.join(OTHERS)}"
         )
-    kind, depth, option = match[1], int(match[2]), match[3] or ""
+    kind, depth, width, option = match[1], int(match[2]), int(match[3] or 1), match[4] or ""
     nearest = nearest_depths(depth)
     if depth not in nearest:
-        near = " or ".join(f"{kind}-{layers}{option and f'-{option}'}" for layers in nearest)
+        rest = f"x{width}" * (width > 1) + (option and f"-{option}")
+        near = " or ".join(f"{kind}-{layers}{rest}" for layers in nearest)
         raise UnknownNetworkError(
             f"no network is called {network!r}: depths are 6n+2 (the nearest: {near}), "
             "or resnet-18 and resnet-34"
         )
-    return Name(kind, depth, "" if kind == "plain" else (option or "a").upper())
+    return Name(kind, depth, "" if kind == "plain" else (option or "a").upper(), width)
 
 
 def require_image_size(network: str, size: int) -> None:

@@ -26,7 +26,9 @@ def main(study: Study, weights: Path | None, network: str | None) -> None:
     if (weights is None) != (network is None):
         raise UserError("--weights and --network go together")
     train = f"make train {study.in_make} NETWORK="
-    if study.root == PUBLISHED and not study.root.is_dir():  # an installed package
+    if (
+        study.root == PUBLISHED and pretrained.PUBLISHED != pretrained.IN_CLONE
+    ):  # an installed package
         train = f"python -m resnet_paper.train --settings {study.settings} --network "
         study = replace(study, root=pretrained.PUBLISHED)
     if weights is not None and network is not None:

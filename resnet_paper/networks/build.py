@@ -26,8 +26,12 @@ SHORTCUTS: dict[str, Shortcut] = {"A": option_a, "B": option_b, "C": Projection}
 
 # The families of names: the network of a number of classes, for images of a number of channels.
 CONSTRUCTORS: dict[str, Callable[[Name, int, int], nn.Module]] = {
-    "plain": lambda name, *of: cifar_net(name.depth, no_shortcut, *of),
-    "resnet": lambda name, *of: cifar_net(name.depth, SHORTCUTS[name.option], *of),
+    "plain": lambda name, classes, channels: cifar_net(
+        name.depth, no_shortcut, classes, channels, name.width
+    ),
+    "resnet": lambda name, classes, channels: cifar_net(
+        name.depth, SHORTCUTS[name.option], classes, channels, name.width
+    ),
     "four-stage": lambda name, *of: four_stage_net(name.depth, *of),
     "imagenet-resnet": lambda name, *of: imagenet_net(name.depth, False, *of),
 }

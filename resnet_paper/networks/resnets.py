@@ -226,10 +226,16 @@ def initialise_convolutions(network: nn.Module) -> None:
                 nn.init.zeros_(module.bias)
 
 
-def cifar_net(depth: int, shortcut: Shortcut, classes: int = 10, channels: int = 3) -> Network:
-    """Section 4.2's net of 6n+2 layers: 16, 32 and 64 filters on maps of 32, 16 and 8 pixels."""
+def cifar_net(
+    depth: int, shortcut: Shortcut, classes: int = 10, channels: int = 3, width: int = 1
+) -> Network:
+    """Section 4.2's net of 6n+2 layers: 16, 32 and 64 filters on maps of 32, 16 and 8 pixels.
+
+    width: multiplies the numbers of filters.
+    """
     n = (depth - 2) // 6
-    return Network((n, n, n), (16, 32, 64), shortcut, classes=classes, channels=channels)
+    widths = (16 * width, 32 * width, 64 * width)
+    return Network((n, n, n), widths, shortcut, classes=classes, channels=channels)
 
 
 FOUR_STAGES = {

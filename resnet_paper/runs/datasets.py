@@ -46,6 +46,16 @@ DATA_SETS = {
             *("dog", "frog", "horse", "ship", "truck"),
         ),
     ),
+    "cifar100": DataSet(
+        "CIFAR-100",
+        train=50_000,
+        test=10_000,
+        classes=100,
+        images="CIFAR-100 images",
+        folder="cifar-100-python",
+        note="CIFAR-100, which the paper does not train on.",
+        subject="The networks of section 4.2",
+    ),
     "imagenette": DataSet(
         "Imagenette",
         train=9_469,

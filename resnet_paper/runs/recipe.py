@@ -29,6 +29,9 @@ LEAST = {
 }
 
 
+SCHEDULES = ("step", "cosine")
+
+
 class Recipe(msgspec.Struct, frozen=True, rename=FILE_NAMES):
     """How a network is trained. The defaults are the paper's; what it leaves open is marked so.
 
@@ -46,6 +49,7 @@ class Recipe(msgspec.Struct, frozen=True, rename=FILE_NAMES):
     batch_size: int = 128
     iterations: int = 64_000
     learning_rate: float = 0.1
+    schedule: str = "step"  # of the learning rate: at milestones, or "cosine", to 0 at the end
     milestones: tuple[int, ...] = (32_000, 48_000)  # where the learning rate is divided by 10
     momentum: float = 0.9
     weight_decay: float = 1e-4  # on all parameters, BN's and the bias among them (open)
@@ -79,6 +83,10 @@ class Recipe(msgspec.Struct, frozen=True, rename=FILE_NAMES):
                 raise ValueError(f"{field} is {getattr(self, field)}, not at least 0 and finite")
         if not all(map(operator.lt, (0, *self.milestones), self.milestones)):
             raise ValueError(f"milestones are {self.milestones}, which do not rise from above 0")
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"schedule is {self.schedule!r}, not one of {', '.join(SCHEDULES)}")
+        if self.schedule == "cosine" and self.milestones:
+            raise ValueError(f"milestones are {self.milestones}: a cosine schedule has none")
         if self.unaugmented_images > self.train_images:
             raise ValueError(
                 f"unaugmented_images is {self.unaugmented_images:,}, more than the "
@@ -113,10 +121,13 @@ def require_images(recipe: Recipe) -> None:
 def learning_rate(recipe: Recipe, iteration: int, warming_up: bool = False) -> float:
     """The rate of the update that makes iteration into iteration + 1.
 
-    learning_rate / 10^(milestones reached); while warming up, at most warmup_learning_rate.
-    Warming up does not move the milestones.
+    By steps learning_rate / 10^(milestones reached), by a cosine learning_rate
+    (1 + cos(π iteration / iterations)) / 2; while warming up, at most warmup_learning_rate. Warming
+    up moves neither.
     """
     rate = recipe.learning_rate / 10 ** sum(iteration >= m for m in recipe.milestones)
+    if recipe.schedule == "cosine":
+        rate *= (1 + math.cos(math.pi * iteration / recipe.iterations)) / 2
     return min(rate, recipe.warmup_learning_rate) if warming_up else rate
 
 
@@ -232,6 +243,8 @@ SETTINGS = {
     "paper": PAPER,
     "paper-45k": replace(PAPER, train_images=45_000, validation_images=5_000),
     "overnight": OVERNIGHT,
+    "cifar100": on("cifar100"),
+    "cosine": replace(PAPER, schedule="cosine", milestones=()),
     "tiny": TINY,
     "demo": replace(TINY, dataset="synthetic"),
     "100-epochs": EPOCHS_100,

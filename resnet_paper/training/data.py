@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from http.client import HTTPException
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torchvision.datasets import CIFAR10, Imagenette
+from torchvision.datasets import CIFAR10, CIFAR100, Imagenette
 from torchvision.datasets.utils import check_integrity
 
 from resnet_paper.errors import UserError
@@ -68,24 +69,27 @@ def require_images(images: Images, count: int, recipe: Recipe) -> None:
     raise UserError(f"the data set {recipe.dataset!r} {said}: change the recipe")
 
 
-def cifar10(_: Recipe, data_dir: Path) -> tuple[Images, Images]:
-    """CIFAR-10's 50,000 training and 10,000 test images; UserError as `load`."""
-    folder = data_dir / CIFAR10.base_folder
-    files = [*CIFAR10.train_list, *CIFAR10.test_list, list(CIFAR10.meta.values())[::2]]
+def cifar(of: type[CIFAR10], recipe: Recipe, data_dir: Path) -> tuple[Images, Images]:
+    """The 50,000 training and 10,000 test images of CIFAR-10 or CIFAR-100; UserError as `load`."""
+    title, folder = DATA_SETS[recipe.dataset].title, data_dir / of.base_folder
+    files = [*of.train_list, *of.test_list, (of.meta["filename"], of.meta["md5"])]
 
     def missing() -> list[str]:
         return [name for name, md5 in files if not is_there(folder / name, md5)]
 
-    download(
-        "CIFAR-10", folder, CIFAR10.filename, missing, lambda root: CIFAR10(root, download=True)
-    )
+    download(title, folder, of.filename, missing, lambda root: of(root, download=True))
     return tuple(  # type: ignore[return-value]
         Images(
             torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous(),
             torch.tensor(part.targets),
         )
-        for part in (CIFAR10(str(data_dir), train=True), CIFAR10(str(data_dir), train=False))
+        for part in (of(str(data_dir), train=True), of(str(data_dir), train=False))
     )
+
+
+def cifar10(recipe: Recipe, data_dir: Path) -> tuple[Images, Images]:
+    """CIFAR-10's 50,000 training and 10,000 test images; UserError as `load`."""
+    return cifar(CIFAR10, recipe, data_dir)
 
 
 def imagenette(recipe: Recipe, data_dir: Path) -> tuple[Images, Images]:
@@ -193,6 +197,7 @@ def synthetic_cifar10(recipe: Recipe, _: Path) -> tuple[Images, Images]:
 # By the name of a data set: its training and its test images, at least as many as a recipe needs.
 LOADERS: dict[str, Callable[[Recipe, Path], tuple[Images, Images]]] = {
     "cifar10": cifar10,
+    "cifar100": partial(cifar, CIFAR100),
     "imagenette": imagenette,
     "synthetic": synthetic_cifar10,
 }

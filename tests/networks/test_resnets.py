@@ -265,6 +265,15 @@ def test_images_may_have_one_channel_and_other_classes(network: str) -> None:
     assert built(torch.zeros(2, 1, size, size)).shape == (2, 7)
 
 
+@pytest.mark.parametrize("kind", ["plain", "resnet"])
+def test_a_net_twice_as_wide_has_32_64_and_128_filters(kind: str) -> None:
+    """Counted by hand: 9 times channels in times out of each convolution, two numbers each BN."""
+    wide = 9 * (3 * 32 + 6 * 32 * 32 + 32 * 64 + 5 * 64 * 64 + 64 * 128 + 5 * 128 * 128)
+    wide += 2 * (7 * 32 + 6 * 64 + 6 * 128) + 128 * 10 + 10
+    assert counts.parameters(blueprint(f"{kind}-20x2")) == wide
+    assert counts.depth(blueprint(f"{kind}-20x2")) == 20
+
+
 def test_every_name_has_a_constructor() -> None:
     for network in names.OTHERS:
         assert blueprint(network, classes=7) is blueprint(network, classes=7)

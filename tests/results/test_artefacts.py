@@ -103,7 +103,7 @@ def test_a_network_that_no_other_table_shows_has_one(
     results = [record_run(network, settings=settings, parameters=1_234, train_error_clean=9.0)]
     files = draw_all(results, settings, tmp_path / "drawn")
     assert ({"networks.md", "networks.png"} <= files) == shown
-    titles = [each.title for each in report.sections(results, settings, "")]
+    titles = [each.title for each in report.sections(Recorded(results, settings))]
     assert ("Other networks" in titles) == shown
     if shown:
         line = (tmp_path / "drawn/networks.md").read_text().splitlines()[2]

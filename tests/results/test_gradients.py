@@ -122,8 +122,8 @@ def test_new_plain_nets_do_not_vanish_where_no_factor_is_below_one(
 ) -> None:
     nets = [case(network=f"plain-{depth}") for depth in (20, 56)]
     found = measured(*nets, case(network="plain-110", factor=factor))
-    assert verdict_of("new plain nets do not vanish", found) == verdict
-    assert verdict_of("trained plain nets do not vanish", found) == "not measured yet"
+    assert verdict_of("Gradients of new plain nets", found) == verdict
+    assert verdict_of("Gradients of trained plain nets", found) == "not measured yet"
 
 
 @pytest.mark.parametrize(("spread", "verdict"), [(0.001, "holds"), (0.2, "within noise")])
@@ -142,8 +142,8 @@ def test_plain_and_residual_nets_are_compared_by_the_spread_over_seeds(
 def test_controls_and_early_states_decide_no_claim() -> None:
     nets = [case(network=f"plain-{depth}") for depth in (20, 56, 110)]
     others = [case(batch_norm="false", factor=0.5), case(state="10", factor=0.5)]
-    assert verdict_of("new plain nets do not vanish", measured(*nets, *others)) == "holds"
-    assert verdict_of("new plain nets do not vanish", None) == "not measured yet"
+    assert verdict_of("Gradients of new plain nets", measured(*nets, *others)) == "holds"
+    assert verdict_of("Gradients of new plain nets", None) == "not measured yet"
 
 
 @pytest.mark.parametrize(("std", "verdict"), [(0.1, "holds"), (0.001, "does not hold")])

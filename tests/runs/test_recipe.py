@@ -96,6 +96,23 @@ def test_imagenette_is_10_epochs_of_9469_images_measured_each_epoch() -> None:
     assert recipe.normalisation == "imagenet channels"
 
 
+def test_a_cosine_falls_from_the_rate_to_0() -> None:
+    recipe = SETTINGS["cosine"]
+    assert learning_rate(recipe, 0) == 0.1
+    assert learning_rate(recipe, 16_000) == pytest.approx(0.1 * (1 + 0.5**0.5) / 2)
+    assert learning_rate(recipe, 32_000) == pytest.approx(0.05)
+    assert learning_rate(recipe, 63_999) == pytest.approx(0.1 * (3.14159 / 128_000) ** 2, rel=1e-3)
+    assert learning_rate(recipe, 399, warming_up=True) == 0.01
+    assert differences(recipe) == "schedule cosine, milestones none"
+    assert not follows_paper(recipe)
+
+
+@pytest.mark.parametrize("changes", [{"schedule": "linear"}, {"schedule": "cosine"}])
+def test_a_schedule_that_cannot_be_is_refused(changes: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match=r"one of step, cosine|a cosine schedule has none"):
+        replace(PAPER, **changes)
+
+
 def test_each_difference_from_the_paper_is_named() -> None:
     assert differences(PAPER) == ""
     said = "iterations 8,000, milestones 4,000 and 6,000, measure every 400"

@@ -467,12 +467,13 @@ def test_a_run_left_to_another_process_has_no_full_bar(
 
 
 def test_a_hangup_stops_as_sigterm_does_but_not_under_nohup() -> None:
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        with scheduler.stop_request() as stop:
-            os.kill(os.getpid(), number)
-            assert stop.wait(5)
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
     try:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            with scheduler.stop_request() as stop:
+                os.kill(os.getpid(), number)
+                assert stop.wait(5)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         with scheduler.stop_request() as stop:
             os.kill(os.getpid(), signal.SIGHUP)
             assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN

@@ -3,6 +3,7 @@
 import hashlib
 import multiprocessing
 import os
+import pickle
 import shutil
 import time
 from collections.abc import Callable
@@ -116,6 +117,39 @@ def test_damaged_cifar10_is_named_and_left_alone(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="data_batch_3 is damaged"):
         data.load(PAPER, tmp_path)
     assert path.read_bytes() == b"half a download"
+
+
+def write_cifar100(data_dir: Path, images: int, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Made files of CIFAR-100's layout, whose MD5s are taken for the official ones."""
+    folder = data_dir / "cifar-100-python"
+    folder.mkdir(parents=True)
+    labels = [number % 100 for number in range(images)]
+    pixels = np.random.default_rng(0).integers(0, 256, (images, 3_072), np.uint8)
+    contents = {name: {"data": pixels, "fine_labels": labels} for name in ("train", "test")}
+    contents["meta"] = {"fine_label_names": list(map(str, range(100)))}
+    md5 = {}
+    for name, content in contents.items():
+        (folder / name).write_bytes(pickle.dumps(content))
+        md5[name] = hashlib.md5((folder / name).read_bytes()).hexdigest()
+    monkeypatch.setattr(data.CIFAR100, "train_list", [["train", md5["train"]]])
+    monkeypatch.setattr(data.CIFAR100, "test_list", [["test", md5["test"]]])
+    monkeypatch.setattr(data.CIFAR100, "meta", {**data.CIFAR100.meta, "md5": md5["meta"]})
+    return folder
+
+
+def test_cifar100_has_100_classes_and_its_own_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_cifar100(tmp_path, 200, monkeypatch)
+    whole = SETTINGS["cifar100"]
+    assert (whole.train_images, whole.test_images, whole.classes) == (50_000, 10_000, 100)
+    recipe = replace(whole, train_images=200, test_images=200, unaugmented_images=200)
+    dataset = data.load(recipe, tmp_path)
+    assert dataset.train.pixels.shape == (200, 3, 32, 32)
+    assert dataset.test.labels.bincount().tolist() == [2] * 100
+    (folder / "test").write_bytes(b"half a download")
+    with pytest.raises(UserError, match=r"test is damaged \(its MD5 is not the official one\)"):
+        data.load(recipe, tmp_path)
 
 
 @needs_cifar10
