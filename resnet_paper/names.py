@@ -26,7 +26,7 @@ class Name(NamedTuple):
 
     kind: "plain" and "resnet" are section 4.2's nets of 6n+2 layers. option: the shortcut option of
     a "resnet", A, B or C; "" of others. width: its filters over section 4.2's. sizes: the least and
-    the greatest side of its images, in pixels. classes: how many by default.
+    the greatest side of its images, in pixels. channels, classes: how many by default.
     """
 
     kind: str
@@ -35,6 +35,7 @@ class Name(NamedTuple):
     width: int = 1
     title: str = ""
     sizes: tuple[int, int] = (8, 63)
+    channels: int = 3
     classes: int = CIFAR_CLASSES
     batch_norm: bool = True
 
@@ -56,6 +57,9 @@ OTHERS = {
     **{f"imagenet-resnet-{depth}": imagenet_resnet(depth) for depth in (18, 34, 50, 101, 152)},
     "vgg-19": Name("vgg-19", 19, title="VGG-19", sizes=(32, 63)),
     "simple-cnn": Name("simple-cnn", 5, title="SimpleCNN", sizes=(32, 32), batch_norm=False),
+    "mnist-cnn": Name(
+        "mnist-cnn", 4, title="MNIST CNN", sizes=(28, 28), channels=1, batch_norm=False
+    ),
 }
 
 

@@ -61,6 +61,18 @@ def simple_cnn(classes: int = 10, channels: int = 3) -> nn.Module:
     return nn.Sequential(*layers, *head)
 
 
+def mnist_cnn(classes: int = 10, channels: int = 1) -> nn.Module:
+    """Two 3x3 convolutions of 32 and 64 filters with ReLU and 2x2 max-pooling, 3136-128-classes.
+
+    (N, 1, 28, 28) -> logits (N, classes).
+    """
+    return nn.Sequential(
+        *(nn.Conv2d(channels, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Flatten(), nn.Linear(64 * 7 * 7, 128), nn.ReLU(), nn.Linear(128, classes)),
+    )
+
+
 def alexnet(classes: int = 1_000) -> nn.Module:
     """AlexNet as a single tower of 96-256-384-384-256 filters, without response normalisation.
 

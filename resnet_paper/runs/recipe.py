@@ -15,6 +15,7 @@ PER_PIXEL_MEAN = "per-pixel mean"
 # By the name of another normalisation: means and standard deviations of pixels in [0, 1].
 CHANNELS: dict[str, tuple[Channels, Channels]] = {
     "channels": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),  # of CIFAR-10
+    "mnist channel": ((0.1307,), (0.3081,)),
     "imagenet channels": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
 }
 
@@ -239,11 +240,23 @@ IMAGENETTE = replace(
     statistics_batches=16,
 )
 
+# Five epochs, without augmentation: flipped digits are none.
+MNIST = replace(
+    on("mnist"),
+    iterations=iterations(5, 60_000),
+    milestones=(iterations(4, 60_000),),
+    learning_rate=0.02,
+    padding=0,
+    flips=False,
+    measure_every=iterations(1, 60_000),
+)
+
 SETTINGS = {
     "paper": PAPER,
     "paper-45k": replace(PAPER, train_images=45_000, validation_images=5_000),
     "overnight": OVERNIGHT,
     "cifar100": on("cifar100"),
+    "mnist": MNIST,
     "cosine": replace(PAPER, schedule="cosine", milestones=()),
     "tiny": TINY,
     "demo": replace(TINY, dataset="synthetic"),

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torchvision.datasets import CIFAR10, CIFAR100, Imagenette
+from torchvision.datasets import CIFAR10, CIFAR100, MNIST, Imagenette
 from torchvision.datasets.utils import check_integrity
 
 from resnet_paper.errors import UserError
@@ -115,6 +115,24 @@ def imagenette(recipe: Recipe, data_dir: Path) -> tuple[Images, Images]:
     return train, test
 
 
+def mnist(_: Recipe, data_dir: Path) -> tuple[Images, Images]:
+    """MNIST's 60,000 training and 10,000 test images, of one channel; UserError as `load`."""
+    folder = data_dir / "MNIST" / "raw"
+    files = [folder / archive.removesuffix(".gz") for archive, _ in MNIST.resources]
+    if not all(path.exists() for path in files):
+        with downloading("MNIST", "its four files, without .gz, in MNIST/raw", data_dir):
+            MNIST(str(data_dir), download=True)
+    try:
+        parts = [MNIST(str(data_dir), train=train) for train in (True, False)]
+    except (OSError, AssertionError, KeyError, RuntimeError, ValueError) as error:
+        raise UserError(
+            f"{folder} has no images that can be read: move it away, and the next start downloads "
+            "them again"
+        ) from error
+    train, test = (Images(part.data[:, None], part.targets) for part in parts)
+    return train, test
+
+
 @contextmanager
 def downloading(name: str, archive: str, data_dir: Path) -> Iterator[None]:
     """Context manager: torchvision fetches a data set's archive and checks its MD5.
@@ -167,5 +185,6 @@ LOADERS: dict[str, Callable[[Recipe, Path], tuple[Images, Images]]] = {
     "cifar10": partial(cifar, CIFAR10),
     "cifar100": partial(cifar, CIFAR100),
     "imagenette": imagenette,
+    "mnist": mnist,
     "synthetic": synthetic_cifar10,
 }

@@ -274,6 +274,13 @@ def test_a_net_twice_as_wide_has_32_64_and_128_filters(kind: str) -> None:
     assert counts.depth(blueprint(f"{kind}-20x2")) == 20
 
 
+def test_mnist_cnn_counted_by_hand() -> None:
+    """3x3 convolutions of 32 and 64 filters, then 3136-128-10, all with biases."""
+    by_hand = (9 * 32 + 32) + (9 * 32 * 64 + 64) + (3136 * 128 + 128) + (128 * 10 + 10)
+    assert counts.parameters(blueprint("mnist-cnn")) == by_hand == 421_642
+    assert build("mnist-cnn")(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
+
+
 def test_every_name_has_a_constructor() -> None:
     for network in names.OTHERS:
         assert blueprint(network, classes=7) is blueprint(network, classes=7)
