@@ -50,6 +50,11 @@ def imagenet_resnet(depth: int) -> Name:
     return Name("imagenet-resnet", depth, sizes=(64, MOST), classes=IMAGENET_CLASSES)
 
 
+def without_bn(kind: str, depth: int, title: str) -> Name:
+    """A network for ImageNet from before BN."""
+    return imagenet_resnet(depth)._replace(kind=kind, title=title, batch_norm=False)
+
+
 # Networks whose names are not built of parts: each is an entry here and a function in `networks`.
 OTHERS = {
     "resnet-18": Name("four-stage", 18),
@@ -57,6 +62,8 @@ OTHERS = {
     **{f"imagenet-resnet-{depth}": imagenet_resnet(depth) for depth in (18, 34, 50, 101, 152)},
     "vgg-19": Name("vgg-19", 19, title="VGG-19", sizes=(32, 63)),
     "simple-cnn": Name("simple-cnn", 5, title="SimpleCNN", sizes=(32, 32), batch_norm=False),
+    "alexnet": without_bn("alexnet", 8, "AlexNet"),
+    "vgg-16": without_bn("vgg-16", 16, "VGG-16"),
     "mnist-cnn": Name(
         "mnist-cnn", 4, title="MNIST CNN", sizes=(28, 28), channels=1, batch_norm=False
     ),

@@ -274,6 +274,20 @@ def test_a_net_twice_as_wide_has_32_64_and_128_filters(kind: str) -> None:
     assert counts.depth(blueprint(f"{kind}-20x2")) == 20
 
 
+def test_vgg_16_is_torchvisions() -> None:
+    with torch.device("meta"):
+        theirs = sum(each.numel() for each in torchvision.models.vgg16().parameters())
+    assert counts.parameters(blueprint("vgg-16")) == theirs == 138_357_544
+
+
+def test_averages_are_those_of_adaptive_pooling() -> None:
+    for side in (3, 5, 6, 14):
+        maps = torch.randn(2, 3, side, side)
+        expected = torch.nn.functional.adaptive_avg_pool2d(maps, 6)
+        assert torch.allclose(baselines.AveragePool(6)(maps), expected, atol=1e-6)
+    assert torch.equal(baselines.AveragePool(6)(maps[..., :6, :6]), maps[..., :6, :6])
+
+
 def test_mnist_cnn_counted_by_hand() -> None:
     """3x3 convolutions of 32 and 64 filters, then 3136-128-10, all with biases."""
     by_hand = (9 * 32 + 32) + (9 * 32 * 64 + 64) + (3136 * 128 + 128) + (128 * 10 + 10)
