@@ -16,7 +16,8 @@ TOGETHER := table6 fig6 fig7 claims
 COMMANDS := $(filter-out __main__ reproduce $(TOGETHER),$(basename $(notdir $(wildcard experiments/*.py))))
 
 # What is installed when it is first asked for.
-EXTRAS := $(filter tensorboard wandb ray,$(TRACK) $(ENGINE)) $(filter report,$(MAKECMDGOALS))
+EXTRAS := $(filter tensorboard wandb ray,$(TRACK) $(ENGINE)) $(filter report,$(MAKECMDGOALS)) \
+	$(if $(filter %.safetensors,$(WEIGHTS)),safetensors)
 EXTRAS := $(EXTRAS:%=.venv/%)
 
 .NOTPARALLEL:
@@ -65,7 +66,7 @@ faults: check .venv/test  ## Kill a training KILLS times, two processes at once:
 clean:  ## Remove .venv and caches; runs and figures stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache *.egg-info
 
-.venv/test .venv/report .venv/tensorboard .venv/wandb .venv/ray: .venv/ready
+.venv/test .venv/report .venv/notebook .venv/safetensors .venv/tensorboard .venv/wandb .venv/ray: .venv/ready
 	$(BIN)/python -m pip install --editable '.[$(@F)]'
 	touch $@
 

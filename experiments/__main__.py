@@ -8,6 +8,7 @@ ends in `## text [VARIABLES THAT IT USES]`.
 import ast
 import os
 import re
+import signal
 import sys
 from collections import defaultdict
 from importlib import import_module
@@ -67,6 +68,7 @@ def summary(name: str) -> str:
 
 def print_help() -> None:
     """Targets and variables, a line each: those of commands from their click options."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # make help | head
     print("Targets:")
     for name, text in sorted({**TARGETS, **{name: summary(name) for name in COMMANDS}}.items()):
         print(f"  {name:<13} {text}")

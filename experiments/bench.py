@@ -12,18 +12,24 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the package beside this sc
 import click
 
 from resnet_paper import names
-from resnet_paper.bench import engines, iterations
 from resnet_paper.runs.recipe import PAPER
 from resnet_paper.study.options import DEVICES, ENGINES, Command, Word
 from resnet_paper.study.trainer import opened_engine
-from resnet_paper.training import backend
 
 NETWORKS = {"cpu": "resnet-20 resnet-56", "cuda": "resnet-20 resnet-56 resnet-110"}
 
 
 @click.command(cls=Command)
-@click.option("--device", type=Word(DEVICES), default="auto")
-@click.option("--engine", type=Word(ENGINES), default="local", show_default=True)
+@click.option(
+    "--device", type=Word(DEVICES), default="auto", show_default=True, help="Where it is trained."
+)
+@click.option(
+    "--engine",
+    type=Word(ENGINES),
+    default="local",
+    show_default=True,
+    help="ray: on all cores, GPUs and nodes at once.",
+)
 @click.option(
     "--networks", help="Of bench: by default resnet-20 and 56, on CUDA 110 too; by Ray resnet-20."
 )
@@ -32,6 +38,8 @@ def main(device: str, engine: str, networks: str | None) -> None:
 
     With --engine ray: all runs at once by Ray and those of the local engine.
     """
+    from resnet_paper.training import backend  # loads torch
+
     device = backend.choose(device).device
     chosen = networks or ("resnet-20" if engine == "ray" else NETWORKS[device])
     each = list(map(names.canonical, chosen.split()))
@@ -44,17 +52,19 @@ def main(device: str, engine: str, networks: str | None) -> None:
 
 
 def beside_plain_pytorch(networks: list[str], device: str) -> None:
-    """Our training iterations and plain PyTorch's."""
-    loops = [iterations.our_loop, iterations.plain_loop]
-    if device == "cuda":
-        iterations.append(iterations.resident_loop)
+    """Our training iterations by each kind of kernels, and plain PyTorch's."""
+    from resnet_paper.bench import iterations
+    from resnet_paper.training import backend
+
+    default = backend.choose(device, iterations=PAPER.iterations)
+    loops = iterations.loops(device)
     for network in networks:
-        ours, *others = iterations.compare(loops, network, device)
+        ours, *others = iterations.compare(list(loops.values()), network, device)
         click.echo(
-            f"{network}: ours {1e3 * ours:.2f} ms an iteration "
+            f"{network}: ours, {default}: {1e3 * ours:.2f} ms an iteration "
             f"({PAPER.batch_size / ours:,.0f} images/s)"
         )
-        for name, seconds in zip(("plain PyTorch", "with resident data"), others, strict=False):
+        for name, seconds in zip(list(loops)[1:], others, strict=True):
             click.echo(f"  {name}: {1e3 * seconds:.2f} ms, {seconds / ours:.2f}x")
         if device == "cpu":
             ratio = iterations.two_beside_one(network)
@@ -65,13 +75,26 @@ def beside_plain_pytorch(networks: list[str], device: str) -> None:
             click.echo(
                 f"  floor of 2 us a kernel: {iterations.floor(network) / ours:.0%} of our time"
             )
-            for at_once in (1, 2, 4, 8):
-                runs = iterations.runs_an_hour(network, device, at_once)
-                click.echo(f"  {at_once} at once: {runs:.1f} full-length runs an hour")
+            for kernels in iterations.kernels_here(device):
+                for at_once in (1, 2, 4, 8):
+                    runs = iterations.runs_an_hour(network, device, at_once, kernels)
+                    click.echo(
+                        f"  KERNELS={kernels}, {at_once} at once: {runs:.1f} full-length runs an "
+                        "hour"
+                    )
+    if device == "cuda":
+        for kernels in iterations.kernels_here(device):
+            training, measuring = iterations.minutes_of_figure6(kernels)
+            click.echo(
+                f"Figure 6's nine networks at once, KERNELS={kernels}: {training + measuring:.1f} "
+                f"min, of which measuring takes {measuring:.1f}"
+            )
 
 
 def beside_local(networks: list[str], device: str) -> None:
     """Training by Ray and by the local engine, which is timed before and after it."""
+    from resnet_paper.bench import engines
+
     recipe = engines.RECIPE
     with ExitStack() as opened:
         root = Path(opened.enter_context(tempfile.TemporaryDirectory()))

@@ -7,8 +7,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the package beside this sc
 
 import click
 
-from resnet_paper.results import artefacts
-from resnet_paper.results.artefacts import Recorded
+from experiments.reproduce import draw
 from resnet_paper.study.options import Command, options
 from resnet_paper.study.study import Study
 
@@ -16,14 +15,8 @@ from resnet_paper.study.study import Study
 @click.command(cls=Command)
 @options
 def main(study: Study) -> None:
-    """Say of each claim of section 4.2 whether it holds; trains nothing."""
-    draw(study)
-
-
-def draw(study: Study) -> None:
-    """The verdict on each claim."""
-    recorded = Recorded(study.results_to_draw(), study.settings, study.note)
-    click.echo(artefacts.draw("claims", recorded, study.output))
+    """Say of each claim of sections 4.1 and 4.2 whether it holds; trains nothing."""
+    draw(["claims"], study)
 
 
 if __name__ == "__main__":

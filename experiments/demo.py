@@ -8,11 +8,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the package beside this sc
 import click
 
 from experiments.reproduce import TARGETS, reproduce
-from resnet_paper.paper import facts
+from resnet_paper.results.artefacts import Wanted
 from resnet_paper.study.options import (
     Command,
     concurrent_option,
-    networks_of,
     runs_option,
     trainer_options,
 )
@@ -26,9 +25,7 @@ from resnet_paper.study.trainer import Trainer
 @runs_option
 def main(trainer: Trainer, root: Path) -> None:
     """The whole study in a few minutes, on synthetic images: figures/demo/."""
-    resnets = networks_of("resnet", facts.RESNET_DEPTHS)
-    plain = networks_of("plain", facts.PLAIN_DEPTHS)
-    reproduce(TARGETS, Study("demo", root), trainer, resnets, plain)
+    reproduce(TARGETS, Study("demo", root), trainer, Wanted("demo"))
 
 
 if __name__ == "__main__":

@@ -9,21 +9,12 @@ import click
 
 from resnet_paper import names
 from resnet_paper.errors import UserError
-from resnet_paper.networks.weights import load_weights
 from resnet_paper.results import confusion, figures
 from resnet_paper.results.tables import save
 from resnet_paper.runs.datasets import DATA_SETS
 from resnet_paper.runs.run import record_beside
-from resnet_paper.study.evaluate import (
-    classify,
-    confusion_counts,
-    loss_and_error,
-    normalisation,
-)
 from resnet_paper.study.options import FILE, Command, NetworkName, options
-from resnet_paper.study.responses import refuse_weights_of_another
 from resnet_paper.study.study import Study
-from resnet_paper.training import data
 
 
 @click.command(cls=Command)
@@ -38,6 +29,16 @@ from resnet_paper.training import data
 )
 def main(study: Study, weights: Path | None, network: str | None, named: str | None) -> None:
     """Evaluate the weights that are recorded, or a file of weights, on the test images."""
+    from resnet_paper.networks.weights import load_weights  # loads torch
+    from resnet_paper.study.evaluate import (
+        classify,
+        confusion_counts,
+        loss_and_error,
+        normalisation,
+    )
+    from resnet_paper.study.responses import refuse_weights_of_another
+    from resnet_paper.training import data
+
     if weights is None:
         results = study.results([network] if network else None)
         for each in results:

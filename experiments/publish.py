@@ -9,10 +9,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the package beside this sc
 import click
 
 from resnet_paper.errors import UserError
-from resnet_paper.study import publish, responses
 from resnet_paper.study.options import FOLDER, Command, options
 from resnet_paper.study.study import Study
-from resnet_paper.training import data
 
 
 @click.command(cls=Command)
@@ -42,6 +40,9 @@ def main(study: Study, to: Path) -> None:
         click.echo(f"{result}: {state}, {there.directory}")
     if not missing:
         return
+    from resnet_paper.study import publish, responses  # loads torch
+    from resnet_paper.training import data
+
     responses.record_missing(study)
     dataset = data.load(study.recipe, study.data_dir)
     for run in missing:

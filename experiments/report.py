@@ -7,7 +7,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the package beside this sc
 
 import click
 
-from resnet_paper.results.report import page
+from resnet_paper.errors import UserError
+from resnet_paper.runs import gradients
 from resnet_paper.runs.files import write
 from resnet_paper.study.options import Command, options
 from resnet_paper.study.study import Study
@@ -17,8 +18,17 @@ from resnet_paper.study.study import Study
 @options
 def main(study: Study) -> None:
     """Write a page of all that is recorded, with its sources; trains nothing."""
+    try:
+        from resnet_paper.results.report import page
+    except ImportError as error:
+        package = (error.name or "").partition(".")[0]
+        raise UserError(
+            f"the report needs the package {package}: pip install 'resnet_paper[report]', or "
+            "make report, which installs it"
+        ) from error
     path = study.output / "report.html"
-    write(path, page(study.results_to_draw(), study.settings, study.note).encode())
+    measured = gradients.read(study.output)
+    write(path, page(study.results_to_draw(), study.settings, study.note, measured).encode())
     click.echo(path)
 
 

@@ -1,21 +1,35 @@
-"""Several of Table 6, Figure 6, Figure 7 and the claims: `make table6 fig6 fig7`, `make demo`."""
+"""Several of Table 6, Figure 6, Figure 7 and the claims: `make table6 fig6 fig7`."""
 
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the package beside this script
 
 import click
 
-from experiments import claims, fig6, fig7, table6
-from resnet_paper.results.artefacts import ARTEFACTS, Wanted
-from resnet_paper.study.options import Command, depths_option, plain_depths_option, set_options
+from resnet_paper.errors import UserError
+from resnet_paper.results import artefacts
+from resnet_paper.results.artefacts import ARTEFACTS, Recorded, Wanted
+from resnet_paper.runs import gradients
+from resnet_paper.study.options import (
+    Command,
+    NetworkName,
+    depths_option,
+    plain_depths_option,
+    set_options,
+)
 from resnet_paper.study.study import Study
 from resnet_paper.study.trainer import Trainer
 
 TARGETS = ("table6", "fig6", "fig7", "claims")
+network_option = click.option(
+    "--network",
+    type=NetworkName(),
+    default=Recorded.network,
+    show_default=True,
+    help="Of figure 6: whose precise BN is drawn.",
+)
 
 
 @click.command(cls=Command)
@@ -23,36 +37,54 @@ TARGETS = ("table6", "fig6", "fig7", "claims")
 @set_options
 @depths_option
 @plain_depths_option
-@fig6.network_option
-def main(targets: Sequence[str], **how: Any) -> None:
-    """Train what any of the targets misses, by one plan, then make each; by default all."""
-    reproduce(targets or TARGETS, **how)
-
-
-def reproduce(
+@network_option
+def main(
     targets: Sequence[str],
     study: Study,
     trainer: Trainer,
     resnets: list[str],
     plain: list[str],
-    network: str = fig6.DEFAULT_NETWORK,
+    network: str,
 ) -> None:
-    """Make some of TARGETS, with what they miss trained first."""
-    wanted = Wanted(study.settings, resnets, plain)
-    needed = [each for target in targets for each in ARTEFACTS[target].networks(wanted)]
-    if "fig6" in targets:
-        fig6.check_network(study, network, [] if trainer.draw_only else needed)
-    trainer.complete(study, study.runs_of(list(dict.fromkeys(needed))), study.output)
-    if "table6" in targets:
-        table6.draw(study)
-    if "fig6" in targets:
-        fig6.draw(study, network)
-    if "fig7" in targets:
-        if not trainer.draw_only:
-            fig7.measure(study)
-        fig7.draw(study)
-    if "claims" in targets:
-        claims.draw(study)
+    """Train what any of the targets misses, by one plan, then make each; by default all."""
+    reproduce(targets or TARGETS, study, trainer, Wanted(study.settings, resnets, plain), network)
+
+
+def reproduce(
+    names: Sequence[str],
+    study: Study,
+    trainer: Trainer,
+    wanted: Wanted,
+    network: str = Recorded.network,
+) -> None:
+    """Train what some artefacts need and is missing, by one plan, then draw each."""
+    needed = list(
+        dict.fromkeys(each for name in names for each in ARTEFACTS[name].networks(wanted))
+    )
+    if "fig6" in names:
+        check_network(study, network, [] if trainer.draw_only else needed)
+    trainer.complete(study, study.runs_of(needed), study.output)
+    if "fig7" in names and not trainer.draw_only:
+        from resnet_paper.study.responses import record_missing  # loads torch
+
+        record_missing(study)
+    draw(names, study, network)
+
+
+def check_network(study: Study, network: str, trained: Sequence[str] = ()) -> None:
+    """UserError unless the net whose precise BN is drawn is recorded or will be trained."""
+    if network not in {Recorded.network, *trained} and not study.has_begun(network):
+        raise UserError(
+            f"{network} is neither recorded in {study.root} nor trained for this figure"
+        )
+
+
+def draw(names: Sequence[str], study: Study, network: str = Recorded.network) -> None:
+    """Write the tables and figures of some artefacts and print what they say."""
+    results, measured = study.results_to_draw(), gradients.read(study.output)
+    recorded = Recorded(results, study.settings, study.note, network, measured)
+    for name in names:
+        click.echo(artefacts.draw(name, recorded, study.output))
 
 
 if __name__ == "__main__":

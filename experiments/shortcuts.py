@@ -7,8 +7,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the package beside this sc
 
 import click
 
-from resnet_paper.results import artefacts
-from resnet_paper.results.artefacts import ARTEFACTS, Recorded, Wanted
+from experiments.reproduce import reproduce
+from resnet_paper.results.artefacts import Wanted
 from resnet_paper.study.options import Command, depth, set_options
 from resnet_paper.study.study import Study
 from resnet_paper.study.trainer import Trainer
@@ -27,10 +27,7 @@ from resnet_paper.study.trainer import Trainer
 )
 def main(study: Study, trainer: Trainer, layers: int) -> None:
     """Train what is missing of the three options, then tabulate them as the paper's Table 3."""
-    needed = ARTEFACTS["shortcuts"].networks(Wanted(study.settings, depth=layers))
-    trainer.complete(study, study.runs_of(needed), study.output)
-    recorded = Recorded(study.results_to_draw(), study.settings, study.note)
-    click.echo(artefacts.draw("shortcuts", recorded, study.output))
+    reproduce(["shortcuts"], study, trainer, Wanted(study.settings, depth=layers))
 
 
 if __name__ == "__main__":

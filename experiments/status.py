@@ -15,7 +15,7 @@ from resnet_paper.study.options import (
     plain_depths_option,
     seeds_option,
 )
-from resnet_paper.study.status import status
+from resnet_paper.study.status import how_to_drop, status
 from resnet_paper.study.study import Study
 
 
@@ -26,7 +26,8 @@ from resnet_paper.study.study import Study
 @plain_depths_option
 def main(study: Study, resnets: list[str], plain: list[str]) -> None:
     """Every run of a study: finished, under way, stopped or missing; and others begun."""
-    for line in status(study, study.runs_of(COMPARED.get(study.settings, plain + resnets))):
+    statuses = status(study, study.runs_of(COMPARED.get(study.settings, plain + resnets)))
+    for line in filter(None, [*statuses, how_to_drop(statuses)]):
         click.echo(line)
 
 

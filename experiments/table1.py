@@ -6,10 +6,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the package beside this script
 
 import click
-import torch
-from torchvision import models
 
-from resnet_paper.networks import baselines, counts, resnets
 from resnet_paper.paper import facts
 from resnet_paper.results import sizes, tables
 from resnet_paper.study.study import FIGURES
@@ -18,6 +15,11 @@ from resnet_paper.study.study import FIGURES
 @click.command()
 def main() -> None:
     """Count the multiply-adds of the ImageNet networks, VGG and AlexNet; trains nothing."""
+    import torch  # loads torch
+    from torchvision import models
+
+    from resnet_paper.networks import baselines, counts, resnets
+
     with torch.device("meta"):  # shapes without numbers
         images = torch.zeros(1, 3, 224, 224)
         networks = {

@@ -18,7 +18,11 @@ from resnet_paper.study.study import PUBLISHED, Study
 
 @click.command(cls=Command)
 @options
-@click.option("--against", type=Word(SETTINGS), help="Settings of the published runs.")
+@click.option(
+    "--against",
+    type=Word(SETTINGS),
+    help="Settings of the runs that verify compares with; by default SETTINGS.",
+)
 def main(study: Study, against: str | None) -> None:
     """Say whether finished runs agree with the published ones; exits with 1 if one differs."""
     if study.root.resolve() == PUBLISHED.resolve():

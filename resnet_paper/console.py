@@ -1,5 +1,7 @@
 """What commands print: lines above the bars of progress, seconds in words."""
 
+import sys
+
 import click
 from tqdm import tqdm
 
@@ -10,6 +12,11 @@ def duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def answers() -> bool:
+    """True if someone at a terminal can answer a question; cron, for one, has no input at all."""
+    return sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty()
 
 
 def say(line: str) -> None:

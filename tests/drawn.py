@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from resnet_paper.results.artefacts import Recorded, artefacts_of
+from resnet_paper.runs import gradients
 from resnet_paper.runs.run import finished_runs
 
 
@@ -20,8 +21,9 @@ def expected(recorded: Recorded) -> list[str]:
 
 
 def main(settings: str, root: str) -> None:
-    files = expected(Recorded(finished_runs(Path(root), settings), settings))
     folder = Path("figures") / settings
+    results = finished_runs(Path(root), settings)
+    files = expected(Recorded(results, settings, gradients=gradients.read(folder)))
     absent = [name for name in files if not (folder / name).is_file()]
     if absent or not files:
         sys.exit(f"{folder} lacks {', '.join(absent) or 'everything'}")

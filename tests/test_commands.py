@@ -1,8 +1,15 @@
 """What users type: one clear line and a non-zero exit for a mistake, files for the rest."""
 
+import ast
 import os
+import re
+import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 
 import click
@@ -17,7 +24,9 @@ from experiments import (
     compare,
     fig6,
     fig7,
+    gradients,
     publish,
+    report,
     reproduce,
     shortcuts,
     status,
@@ -27,11 +36,14 @@ from experiments import (
 )
 from experiments import eval as evaluate
 from experiments import figures as all_figures
+from resnet_paper import gradients as of_network
 from resnet_paper import responses
 from resnet_paper.networks.build import build
 from resnet_paper.runs.recipe import SETTINGS, Recipe
+from resnet_paper.runs.run import Result as RunResult
 from tests.conftest import REAL_DATA, needs_cifar10
 
+SCRIPTS = sorted((Path(__file__).parents[1] / "experiments").glob("[a-z]*.py"))
 DEMO = ["--settings", "demo"]
 IMAGENETTE = ["--settings", "imagenette"]
 
@@ -85,6 +97,13 @@ def run(command: click.Command, *arguments: str) -> Result:
         (bench.main, ["--networks", "resnet-21"], 1, "resnet-20 or resnet-26"),
         (bench.main, ["--networks"], 2, "Option NETWORKS (--networks) requires an argument"),
         (responses.main, ["--network", "resnet-20"], 1, "go together"),
+        (gradients.main, ["--depths", "21", *DEMO], 2, "the nearest are 20 or 26"),
+        (gradients.main, ["--seeds", "0", *DEMO], 2, "SEEDS (--seeds)"),
+        (gradients.main, ["--runs", "myne"], 1, "no finished run in myne/paper"),
+        (gradients.main, IMAGENETTE, 1, "63 pixels a side, not 160"),
+        (of_network.main, DEMO, 2, "as in NETWORK=resnet-20"),
+        (of_network.main, ["--network", "imagenet-resnet-18", *DEMO], 1, "64 pixels a side or"),
+        (of_network.main, ["--network", "resnet-8", "--weights", "none"], 2, "does not exist"),
         (responses.main, ["--network", "resnet-20", "--weights", "none"], 2, "does not exist"),
     ],
 )
@@ -110,7 +129,8 @@ def test_scripts_run_from_any_directory_with_the_paths_of_the_clone() -> None:
 
 def test_a_run_is_trained_by_the_module_too() -> None:
     command = [sys.executable, "-m", "resnet_paper.train", "--network", "resnet-21", *DEMO]
-    answer = subprocess.run(command, capture_output=True, text=True)
+    beside = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    answer = subprocess.run(command, env=beside, capture_output=True, text=True)
     assert "resnet-20 or resnet-26" in answer.stderr
 
 
@@ -127,6 +147,86 @@ def test_a_directory_that_cannot_be_written_is_one_line() -> None:
     result = run(train.main, "--network", "resnet-8", *DEMO, "--runs", "runs")
     assert result.exit_code == 1
     assert "Error: cannot write runs/demo/resnet-8/seed-0" in result.stderr
+
+
+@contextmanager
+def another_user() -> Iterator[None]:
+    """Context manager: as a user whom permissions bind, even where root runs the tests."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+@pytest.mark.parametrize("name", ["", "demo", "demo/resnet-20", "demo/resnet-20/seed-0/run.json"])
+def test_runs_of_another_user_are_permission_denied(
+    name: str, record_run: Callable[..., RunResult]
+) -> None:
+    record_run("resnet-20", settings="demo")
+    drawing = (claims.main, all_figures.main, evaluate.main, publish.main)
+    commands = [
+        *((command, []) for command in drawing),
+        (table6.main, ["--draw-only"]),
+        (train.main, ["--network", "resnet-20"]),
+        (status.main, []),
+    ]
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0o755)
+        runs = Path(place) / "runs"
+        shutil.copytree("demo", runs / "demo")
+        (runs / name).chmod(0)
+        with another_user():
+            results = [
+                run(command, *DEMO, "--runs", str(runs), *more) for command, more in commands
+            ]
+        (runs / name).chmod(0o755)
+    if name.endswith("run.json"):
+        assert "resnet-20 seed 0: permission denied" in results.pop().output
+    for result in results:
+        assert result.exit_code == 1
+        assert re.fullmatch(f"Error: {runs}.*: permission denied: .*\n", result.stderr)
+
+
+@pytest.mark.usefixtures("small_demo")
+def test_training_writes_no_figures() -> None:
+    Path("figures").symlink_to("/proc/no-such-place")
+    one = [*DEMO, "--precision", "float32", "--network", "resnet-8"]
+    assert run(train.main, *one).exit_code == 0
+    result = run(table6.main, *DEMO, "--depths", "14")
+    assert "Error: cannot write figures/demo" in result.stderr
+    assert "To train" not in result.output
+
+
+@pytest.mark.usefixtures("small_demo")
+def test_a_dry_run_prints_the_plan_and_leaves_nothing() -> None:
+    planned = run(fig6.main, *DEMO, "--depths", "8 20 14", "--dry-run")
+    assert planned.exit_code == 0
+    runs = re.findall(r"^  (\S+) seed 0 .*: about", planned.output, re.M)
+    assert runs == ["plain-20", "resnet-8", "resnet-20", "resnet-14"]
+    assert not list(Path().iterdir())
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+def test_a_script_uses_the_package_beside_it(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It looks there first, before it imports any module of ours."""
+    monkeypatch.setattr(sys, "path", ["another clone's"])
+    body = ast.parse(script.read_text()).body
+    ours = re.compile(r"(from|import) (resnet_paper|experiments)\b")
+    before = list(takewhile(lambda node: not ours.match(ast.unparse(node)), body))
+    exec(compile(ast.Module(before, []), script, "exec"), {"__file__": str(script)})
+    assert sys.path[0] == str(script.parents[1])
+
+
+def test_a_report_without_its_packages_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in [name for name in sys.modules if name.startswith("resnet_paper.results")]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, "plotly", None)
+    result = run(report.main)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: the report needs the package plotly: pip install ")
 
 
 @pytest.fixture
@@ -235,7 +335,7 @@ def test_table1_and_claims_need_no_runs() -> None:
         "| AlexNet | 62,378,344 | 1,135,256,096 | 1.14 | 1.08 | – |",
     ):
         assert row in table
-    assert "not measured yet" in run(claims.main).output
+    assert "claims without all measurements" in run(claims.main).output
     assert Path("figures/claims.csv").exists()
 
 
@@ -257,3 +357,23 @@ def test_one_tiny_run_on_cifar10() -> None:
     result = run(train.main, *arguments)
     assert result.exit_code == 0, result.output
     assert "resnet-8 seed 0: test error" in result.output
+
+
+@pytest.mark.usefixtures("small_demo")
+def test_gradients_are_measured_once_and_drawn_by_all_that_draw() -> None:
+    nets = [*DEMO, "--depths", "8", "--seeds", "2"]
+    result = run(gradients.main, *nets)
+    assert result.exit_code == 0, result.output
+    files = [Path(f"figures/demo/gradients.{suffix}") for suffix in ("md", "csv", "pdf", "png")]
+    before = [file.read_bytes() for file in files]
+    assert "Synthetic images" in files[0].read_text()
+    assert run(all_figures.main, *DEMO).exit_code == 0
+    assert [file.read_bytes() for file in files] == before, "what was measured stays"
+
+
+def test_gradients_of_any_network_are_printed() -> None:
+    result = run(of_network.main, *DEMO, "--network", "ResNet8")
+    assert result.exit_code == 0, result.output
+    assert "stages.2.0.conv2" in result.output
+    assert "resnet-8: gradient norm" in result.output.splitlines()[-1]
+    assert not list(Path().iterdir())

@@ -162,6 +162,7 @@ def test_what_is_asked_for_first_is_installed_first(clone: Path) -> None:
     assert "torch.version.cuda" in steps  # what pip took is checked
     assert not re.search("index|torch.version", make(clone, *fresh).stdout)
     extras = {"report": "report", "train ENGINE=ray": "ray", "fig7 TRACK=wandb": "wandb"}
+    extras["eval WEIGHTS=mine.safetensors"] = "safetensors"
     for typed_line, extra in extras.items():
         steps = make(clone, "--dry-run", *typed_line.split()).stdout
         assert re.findall(r"'\.\[(\w+)\]'", steps) == [extra]

@@ -2,15 +2,20 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 import torch
+from click.testing import CliRunner
 
+from resnet_paper import responses as command
 from resnet_paper.errors import UserError
 from resnet_paper.networks.build import build
 from resnet_paper.networks.hooks import response_layers
 from resnet_paper.runs.run import Result
 from resnet_paper.study import responses
+from resnet_paper.study.study import Study
 from resnet_paper.training.data import synthetic
 from resnet_paper.training.images import Images, Normalisation
 
@@ -70,3 +75,51 @@ def test_responses_that_are_not_finite_are_an_error(images: Images) -> None:
     network.stages[0][0].conv2.weight.data.fill_(3e38)
     with pytest.raises(UserError, match=r"responses of stages\.0\.0\.bn2 are not finite"):
         responses.response_stds(network, images, Normalisation.of(images))
+
+
+@pytest.fixture
+def recorded(
+    record_run: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """Plain-20 with responses, of the settings "tiny", in an empty directory."""
+    record_run("plain-20", settings="tiny", responses=[0.5, 1.0])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Study, "output", tmp_path / "figures")
+    return tmp_path
+
+
+def test_the_command_prints_the_means_and_where_they_are_drawn(recorded: Path) -> None:
+    answer = CliRunner().invoke(command.main, ["--settings", "tiny", "--runs", str(recorded)])
+    assert answer.exit_code == 0, answer.output
+    assert "| plain-20 | 0.750 | 1 |" in answer.output
+    for suffix in ("pdf", "png", "md", "csv"):
+        path = recorded / "figures" / f"figure7.{suffix}"
+        assert str(path) in answer.output
+        assert path.exists()
+    assert f"resnet-20 is not recorded: make train SETTINGS=tiny RUNS={recorded}" in answer.output
+
+
+def test_with_weights_of_ones_own_the_mean_and_the_picture_are_named(
+    recorded: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (recorded / "mine.pt").touch()
+    table = pd.DataFrame({"layer": [1, 2], "name": ["a", "b"], "std": [0.25, 0.75]})
+    monkeypatch.setattr(responses, "own_responses", lambda *_: table)
+    own = ["--weights", "mine.pt", "--network", "resnet-8"]
+    answer = CliRunner().invoke(command.main, ["--settings", "tiny", "--runs", str(recorded), *own])
+    assert answer.exit_code == 0, answer.output
+    assert "resnet-8: mean over 2 layers 0.500" in answer.output
+    assert f"{recorded}/figures/figure7_own.png" in answer.output
+
+
+def test_an_installed_package_finds_the_published_runs_that_it_carries(
+    recorded: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "PUBLISHED", Path("experiments/runs"))
+    monkeypatch.setattr(command.pretrained, "PUBLISHED", recorded)
+    answer = CliRunner().invoke(command.main, ["--settings", "tiny", "--runs", "experiments/runs"])
+    assert answer.exit_code == 0, answer.output
+    assert "| plain-20 | 0.750 | 1 |" in answer.output
+    assert (
+        "resnet-20 is not recorded: python -m resnet_paper.train --settings tiny" in answer.output
+    )

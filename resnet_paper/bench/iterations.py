@@ -1,4 +1,4 @@
-"""Training speed beside a plain PyTorch loop, measured in turns on the same machine."""
+"""Training speed beside other kernels and a plain PyTorch loop, in turns on the same machine."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from itertools import islice, repeat
+from functools import partial
+from itertools import chain, islice, repeat
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -17,10 +18,13 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 from torchvision import transforms
 
+from resnet_paper.errors import UserError
 from resnet_paper.networks import counts
 from resnet_paper.networks.build import blueprint, build
+from resnet_paper.paper import facts
 from resnet_paper.runs.recipe import CHANNELS, PAPER
 from resnet_paper.training import backend, data
+from resnet_paper.training.backend import Backend
 from resnet_paper.training.batches import BatchStream
 from resnet_paper.training.images import Images
 from resnet_paper.training.learner import Learner
@@ -29,15 +33,25 @@ from resnet_paper.training.loop import ITERATIONS_AT_ONCE, MOST_AHEAD
 IMAGES = 5_000
 ROUND = {"cpu": 10, "cuda": 200}  # iterations
 ROUNDS = 7
+INTERVALS = PAPER.iterations // PAPER.measure_every  # between measurements
 Loop = Callable[[str, str], Iterator[None]]  # network, device -> a step of it is a round
 
 
-def our_loop(network: str, device: str) -> Iterator[None]:
+def our_loop(network: str, device: str, kernels: str = "auto") -> Iterator[None]:
     """This package's training iterations."""
-    chosen = backend.choose(device, iterations=PAPER.iterations)
+    return learner_loop(network, backend.choose(device, "auto", PAPER.iterations, kernels))
+
+
+def compiled_loop(network: str, device: str) -> Iterator[None]:
+    """The same, each block by torch.compile, the iteration in one CUDA graph."""
+    chosen = Backend(device, "bfloat16", compiled=True, threads=torch.get_num_threads())
+    return learner_loop(network, chosen)
+
+
+def learner_loop(network: str, chosen: Backend) -> Iterator[None]:
     learner = Learner(build(network), PAPER, data.synthetic(IMAGES, seed=0), chosen)
     stream = BatchStream(IMAGES, PAPER.batch_size, seed=0)
-    count, start = ROUND[device], 0
+    count, start = ROUND[chosen.device], 0
     while True:
         learner.load(stream.plan(start, count), [PAPER.learning_rate] * count)
         learner.advance(count)
@@ -113,6 +127,28 @@ def eager_loop(
             optimizer.step()
             loss_sum += loss.item()
         yield
+
+
+def kernels_here(device: str) -> list[str]:
+    """The kernels that a run of full length may choose from on a device."""
+    try:
+        backend.choose(device, "auto", PAPER.iterations, "fused")
+    except UserError:
+        return ["pytorch"]
+    return ["fused", "pytorch"]
+
+
+def loops(device: str) -> dict[str, Loop]:
+    """What is timed on a device, by its title: ours by default first."""
+    default = backend.choose(device, iterations=PAPER.iterations).kernels
+    found: dict[str, Loop] = {"ours": our_loop}
+    for kernels in kernels_here(device):
+        if kernels != default:
+            found[f"ours, KERNELS={kernels}"] = partial(our_loop, kernels=kernels)
+    if device == "cuda":
+        found["compiled blocks in a CUDA graph"] = compiled_loop
+        found["plain PyTorch with resident data"] = resident_loop
+    return {**found, "plain PyTorch": plain_loop}
 
 
 def work(loop: Loop, network: str, device: str, threads: int, parent: Connection) -> None:
@@ -195,11 +231,52 @@ def floor(network: str) -> float:
     return 2e-6 * (8 * counts.depth(blueprint(network)) + 12)
 
 
-def runs_an_hour(network: str, device: str, at_once: int) -> float:
+FIGURE6 = [
+    *(f"plain-{depth}" for depth in facts.PLAIN_DEPTHS.split()),
+    *(f"resnet-{depth}" for depth in facts.RESNET_DEPTHS.split()),
+]
+
+
+def runs_an_hour(network: str, device: str, at_once: int, kernels: str = "auto") -> float:
     """Full-length runs an hour, of the iterations alone, with some of them at once."""
-    chosen = backend.choose(device, iterations=PAPER.iterations)
+    learners = learners_of([network] * at_once, device, kernels)
+    return 3600 * at_once / (INTERVALS * seconds_together(learners, device))
+
+
+def minutes_of_figure6(kernels: str) -> tuple[float, float]:
+    """Minutes of Figure 6's nine runs at once on a GPU: of their iterations, and of measuring.
+
+    Estimated from one of the intervals between measurements, and a measurement of each run.
+    """
+    learners = learners_of(FIGURE6, "cuda", kernels)
+    iterations = seconds_together(learners, "cuda")
+    images = data.synthetic(PAPER.test_images, seed=1).to("cuda")
+    plan = BatchStream(IMAGES, PAPER.batch_size, seed=0).plan(0, PAPER.statistics_batches)
+    start = time.perf_counter()
+    for learner in learners:
+        with learner.buffers_kept():
+            for _ in chain(
+                learner.evaluate(images),
+                learner.recompute_statistics(plan),
+                learner.evaluate(images),
+                learner.evaluate(images),
+            ):
+                pass
+    for learner in learners:
+        learner.evaluation_errors(len(images))  # waits for the device
+    measuring = time.perf_counter() - start
+    return INTERVALS * iterations / 60, INTERVALS * measuring / 60
+
+
+def learners_of(networks: Sequence[str], device: str, kernels: str) -> list[Learner]:
+    """Learners that share the images."""
+    chosen = backend.choose(device, "auto", PAPER.iterations, kernels)
     images = data.synthetic(IMAGES, seed=0).to(device)
-    learners = [Learner(build(network, seed), PAPER, images, chosen) for seed in range(at_once)]
+    return [Learner(build(network, k), PAPER, images, chosen) for k, network in enumerate(networks)]
+
+
+def seconds_together(learners: Sequence[Learner], device: str) -> float:
+    """Seconds in which learners train from one measurement to the next, side by side."""
     plan = BatchStream(IMAGES, PAPER.batch_size, seed=0).plan(0, PAPER.measure_every)
     rates = [PAPER.learning_rate] * len(plan)
     for learner in learners:
@@ -208,8 +285,7 @@ def runs_an_hour(network: str, device: str, at_once: int) -> float:
         learner.training_errors(1)
         learner.load(plan, rates)
     count = ITERATIONS_AT_ONCE[device]
-    turns = len(plan) // count
-    left = dict.fromkeys(learners, turns)
+    left = dict.fromkeys(learners, len(plan) // count)
     start = time.perf_counter()
     while any(left.values()):
         ready = [each for each in learners if left[each] and each.ahead < MOST_AHEAD]
@@ -220,5 +296,4 @@ def runs_an_hour(network: str, device: str, at_once: int) -> float:
             time.sleep(1e-4)
     for learner in learners:
         learner.training_errors(1)  # waits for the device
-    seconds = time.perf_counter() - start
-    return 3600 / seconds * at_once * turns * count / PAPER.iterations
+    return (time.perf_counter() - start) * len(plan) / (len(plan) // count * count)

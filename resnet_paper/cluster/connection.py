@@ -21,7 +21,9 @@ IN_FLIGHT = 10**9  # bytes of the object store of a Ray on this machine, besides
 
 
 @contextmanager
-def connected(device: str, precision: str, recipe: Recipe) -> Iterator[Cluster]:
+def connected(
+    device: str, precision: str, recipe: Recipe, kernels: str = "auto"
+) -> Iterator[Cluster]:
     """Context manager: the cluster that RAY_ADDRESS names, else one started on this machine.
 
     Raises UserError if it cannot be reached, or its nodes cannot train.
@@ -48,7 +50,7 @@ def connected(device: str, precision: str, recipe: Recipe) -> Iterator[Cluster]:
             raise UserError(f"{named} cannot be used: {' '.join(str(error).split())}") from error
         try:
             with closing(
-                Cluster(device, precision, recipe, None if address else folder)
+                Cluster(device, precision, recipe, None if address else folder, kernels)
             ) as cluster:
                 yield cluster
         finally:

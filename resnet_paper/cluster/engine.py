@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import math
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import ray
 import torch
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import RayError, RayTaskError, TaskUnschedulableError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from resnet_paper.cluster import worker
@@ -32,6 +33,8 @@ from resnet_paper.training.engine import Cost
 from resnet_paper.training.images import Dataset
 from resnet_paper.training.loop import Progress, Steps
 
+Node = Mapping[str, Any]  # as Ray describes one
+
 WAIT = 1.0  # seconds of a round over all runs in which none has news
 PATIENCE = 30.0  # seconds without an answer until a cluster is said to be busy
 FAREWELL = 10.0  # seconds for cancelled tasks to remove their directories
@@ -42,59 +45,81 @@ class Cluster:
     """An engine whose runs are Ray tasks: on CPUs one thread each, on GPUs a share of one each."""
 
     def __init__(
-        self, device: str, precision: str, recipe: Recipe, folder: str | None = None
+        self,
+        device: str,
+        precision: str,
+        recipe: Recipe,
+        folder: str | None = None,
+        kernels: str = "auto",
     ) -> None:
         """folder: where tasks have their directories; None: where a node has temporary ones."""
         self.recipe, self.folder = recipe, folder
         self.memory, self.on_each_gpu = 0, 1
-        self.asked = device, precision
+        self.asked = device, precision, kernels
         self.cancelled: list[ray.ObjectRef[Any]] = []
-        gpus = [node for node in nodes() if node["Resources"].get("GPU", 0) >= 1]
-        cpus = [node for node in nodes() if node["Resources"].get("CPU")]
-        if device == "cuda" and not gpus:
+        self.on_gpus = device != "cpu" and bool(nodes("GPU"))
+        if device == "cuda" and not self.on_gpus:
             raise UserError("the Ray cluster has no GPU: use DEVICE=cpu (--device cpu)")
-        self.on_gpus = bool(gpus) and device != "cpu"
-        self.nodes = gpus if self.on_gpus else cpus
-        self.backend, self.gpu_memory = self.survey(device, precision)
+        self.nodes, self.backend, self.gpu_memory = self.survey(device, precision, kernels)
         if self.on_gpus and self.backend.device == "cpu":  # GPUs that PyTorch cannot use
-            self.on_gpus, self.nodes = False, cpus
-            self.asked = "cpu", precision
-            self.backend, _ = self.survey(*self.asked)
+            self.on_gpus = False
+            self.asked = "cpu", precision, kernels
+            self.nodes, self.backend, _ = self.survey(*self.asked)
 
-    def survey(self, device: str, precision: str) -> tuple[Backend, int]:
-        """How all nodes compute, and the bytes of memory of a GPU; UserError if they differ."""
-        share = 0.01 if self.on_gpus else 0
-        answers = [
-            ray.remote(max_calls=1)(worker.survey)
-            .options(
-                num_cpus=0,
-                num_gpus=share,
-                scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
-            )
-            .remote(device, precision, self.recipe.iterations)
-            for node in self.nodes
-        ]
-        if answers:
-            say_if_busy(answers)
-        found: dict[Backend, int] = {}
-        for node, answer in zip(self.nodes, answers, strict=True):
-            try:
-                backend, memory = ray.get(answer)
-            except RayError as error:
-                reraise_mistake(error)
+    def survey(self, device: str, precision: str, kernels: str) -> tuple[list[Node], Backend, int]:
+        """The nodes, how they all compute, and the bytes of memory of a GPU.
+
+        Nodes that are gone before they have answered are left out. Raises UserError if the others
+        cannot train, or differ.
+        """
+        answers: list[tuple[Node, tuple[Backend, int]]] = []
+        while not answers:
+            asked = nodes("GPU" if self.on_gpus else "CPU")
+            if not asked:
                 raise UserError(
-                    f"node {node['NodeManagerHostname']} of the Ray cluster cannot train "
-                    f"({in_one_line(error)}): install this package's dependencies there"
-                ) from error
+                    f"the Ray cluster has no node with a {'GPU' if self.on_gpus else 'CPU'}"
+                )
+            answers = self.answers(asked, device, precision, kernels)
+        found: dict[Backend, int] = {}
+        for _, (backend, memory) in answers:
             found[backend] = min(memory, found.get(backend, memory))
         if len(found) != 1:
             raise UserError(
                 f"the nodes of the Ray cluster compute differently ({'; '.join(map(str, found))}): "
-                "name one way by DEVICE and PRECISION (--device, --precision)"
-                if found
-                else "the Ray cluster has no node with a CPU"
+                "name one way by DEVICE, PRECISION and KERNELS (--device, --precision, --kernels)"
             )
-        return next(iter(found.items()))
+        return [node for node, _ in answers], *next(iter(found.items()))
+
+    def answers(
+        self, asked: Sequence[Node], device: str, precision: str, kernels: str
+    ) -> list[tuple[Node, tuple[Backend, int]]]:
+        """`worker.survey` of each node that is not gone; UserError if one cannot train."""
+        tasks = [
+            ray.remote(max_calls=1)(worker.survey)
+            .options(
+                num_cpus=0,
+                num_gpus=0.01 if self.on_gpus else 0,
+                scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
+            )
+            .remote(device, precision, self.recipe.iterations, kernels)
+            for node in asked
+        ]
+        say_if_busy(tasks)
+        answers = []
+        for node, task in zip(asked, tasks, strict=True):
+            try:
+                answers.append((node, ray.get(task)))
+            except RayError as error:
+                reraise_mistake(error)
+                name = node["NodeManagerHostname"]
+                if is_gone(node, error):
+                    say(f"node {name} of the Ray cluster is gone: left out")
+                    continue
+                raise UserError(
+                    f"node {name} of the Ray cluster cannot train ({in_one_line(error)}): "
+                    f"{remedy(error)}"
+                ) from error
+        return answers
 
     def take(self, dataset: Dataset) -> None:
         self.dataset = ray.put(dataset)
@@ -124,7 +149,7 @@ class Cluster:
             return 0
         with_memory = [
             node["Resources"]
-            for node in nodes()
+            for node in nodes("CPU")
             if node["Resources"].get("memory", 0) >= self.memory
         ]
         return max(
@@ -232,25 +257,58 @@ class Cluster:
             ray.wait(self.cancelled, num_returns=len(self.cancelled), timeout=FAREWELL)
 
 
-def nodes() -> list[Mapping[str, Any]]:
-    """The living nodes of the cluster, as Ray describes them."""
-    return [node for node in ray.nodes() if node["Alive"]]
+def nodes(resource: str) -> list[Node]:
+    """The living nodes of the cluster that have at least one "CPU" or "GPU"."""
+    return [
+        node for node in ray.nodes() if node["Alive"] and node["Resources"].get(resource, 0) >= 1
+    ]
+
+
+def is_gone(node: Node, error: RayError) -> bool:
+    """True if a task on a node failed since the node has died or left, not by an error of its own.
+
+    Ray learns of a death after some seconds without an answer.
+    """
+    if isinstance(error, TaskUnschedulableError):
+        return True
+    if isinstance(error, RayTaskError):
+        return False
+    deadline = time.monotonic() + PATIENCE
+    while any(each["NodeID"] == node["NodeID"] and each["Alive"] for each in ray.nodes()):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(WAIT)
+    return True
+
+
+def remedy(error: RayError) -> str:
+    """What to do about a node that lives and cannot train."""
+    if isinstance(getattr(error, "cause", None), ImportError) or "ModuleNotFound" in str(error):
+        return "install this package's dependencies there"
+    return "see Ray's logs there, or take it out of the cluster"
 
 
 def keep(run: Run, files: dict[str, bytes]) -> None:
-    """Write files that have arrived, in their order; ValueError if one is damaged."""
+    """Write files that have arrived, in their order; ValueError if one is damaged or missing."""
     if not files:
         return
-    _, record = records.decode(files["run.json"])
+    _, record = records.decode(arrived(files, "run.json"))
     for name in record.sha256.keys() - {"run.json"}:
-        if hashlib.sha256(files[name]).hexdigest() != record.sha256[name]:
+        if hashlib.sha256(arrived(files, name)).hexdigest() != record.sha256[name]:
             raise ValueError(f"{name} arrived damaged")
-    if not (record.finished or checkpoint.intact(files["checkpoint.pt"])):
+    if not (record.finished or checkpoint.intact(arrived(files, "checkpoint.pt"))):
         raise ValueError("checkpoint.pt arrived damaged")
     for name, content in files.items():
         write(run.directory / name, content)
     if record.finished:
         run.checkpoint_file.unlink(missing_ok=True)
+
+
+def arrived(files: Mapping[str, bytes], name: str) -> bytes:
+    """The content of a file that has arrived; ValueError if it has not."""
+    if name not in files:
+        raise ValueError(f"{name} did not arrive")
+    return files[name]
 
 
 def reraise_mistake(error: Exception) -> None:

@@ -38,9 +38,11 @@ class News:
     files: dict[str, bytes]
 
 
-def survey(device: str, precision: str, iterations: int) -> tuple[Backend, int]:
+def survey(
+    device: str, precision: str, iterations: int, kernels: str = "auto"
+) -> tuple[Backend, int]:
     """How this node computes, with one thread, and the bytes of memory of its GPU."""
-    chosen = replace(backends.choose(device, precision, iterations), threads=1)
+    chosen = replace(backends.choose(device, precision, iterations, kernels), threads=1)
     return chosen, torch.cuda.mem_get_info()[1] if chosen.device == "cuda" else 0
 
 
@@ -61,13 +63,13 @@ def train(
     concurrent: int,
     files: dict[str, bytes],
     folder: str | None = None,
-    asked: tuple[str, str] | None = None,
+    asked: tuple[str, str, str] | None = None,
 ) -> Iterator[News]:
     """Train a run from its files to its end, and send them as they change.
 
-    folder: where its directory is made, None: where temporary ones are. asked: the device and the
-    precision by which this node has to choose the same backend, None: any. Raises NodeError where
-    another node may succeed.
+    folder: where its directory is made, None: where temporary ones are. asked: the device, the
+    precision and the kernels by which this node has to choose the same backend, None: any. Raises
+    NodeError where another node may succeed.
     """
     process = this_process()
     with (
@@ -75,7 +77,7 @@ def train(
         tempfile.TemporaryDirectory(prefix=PREFIX, dir=folder, ignore_cleanup_errors=True) as root,
     ):
         if asked:
-            require_backend(backend, *asked, recipe.iterations)
+            require_backend(backend, asked, recipe.iterations)
         run = replace(run, root=Path(root))
         for name, content in files.items():
             write(run.directory / name, content)
@@ -103,10 +105,11 @@ def failures_of_this_node(process: str) -> Iterator[None]:
         raise
 
 
-def require_backend(backend: Backend, device: str, precision: str, iterations: int) -> None:
+def require_backend(backend: Backend, asked: tuple[str, str, str], iterations: int) -> None:
     """NodeError unless this node, which may have joined late, computes as the others do."""
     try:
-        here, _ = survey(device, precision, iterations)
+        device, precision, kernels = asked
+        here, _ = survey(device, precision, iterations, kernels)
     except UserError as error:
         raise NodeError(f"{this_process()}: {error}") from error
     if here != replace(backend, threads=here.threads):

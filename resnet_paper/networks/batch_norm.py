@@ -1,10 +1,7 @@
-"""Batch normalization (BN): its statistics, and BN, shortcut and ReLU as one function."""
+"""The statistics of batch normalization (BN)."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import torch
 from torch import Tensor, nn
 
 BN_MOMENTUM = 0.1  # torch's default
@@ -26,69 +23,10 @@ def bn_statistics(network: nn.Module) -> list[Tensor]:
     return statistics
 
 
-class NormaliseAddReLU(torch.autograd.Function):
-    """ReLU(BN(y) [+ shortcut]), and the batch's mean and variance, for networks that are compiled.
-
-    Of y (N, C, H, W), gamma and beta (C,), the shortcut like y or None, and eps. As PyTorch's own
-    functions, but that compiled for a CPU in bfloat16 these keep the mean and 1 / std for the
-    backward pass in bfloat16, these here in float32, and that there are fewer passes over memory.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any, y: Tensor, gamma: Tensor, beta: Tensor, shortcut: Tensor | None, eps: float
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        pixels = y.numel() // y.shape[1]
-        wide = widened(y)
-        mean = wide.sum((0, 2, 3)) / pixels
-        variance = ((wide * wide).sum((0, 2, 3)) / pixels - mean * mean).clamp(min=0)
-        rstd = torch.rsqrt(variance + eps)
-        scale = gamma * rstd
-        # stacked, they stay out of the compiled inner loop
-        affine = torch.stack((scale, beta - mean * scale))
-        u = wide * per_channel(affine[0]) + per_channel(affine[1])
-        if shortcut is not None:
-            u = u + widened(shortcut)
-        z = u.clamp(min=0).to(y.dtype)
-        ctx.save_for_backward(y, z, mean, rstd, gamma)
-        ctx.has_shortcut = shortcut is not None
-        ctx.mark_non_differentiable(mean, variance)
-        return z, mean, variance
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> Any:
-        y, z, mean, rstd, gamma = ctx.saved_tensors
-        pixels = y.numel() // y.shape[1]
-        du = widened(gradients[0]) * widened(z.sign())
-        wide = widened(y)
-        dbeta = du.sum((0, 2, 3))
-        dgamma = (du * (wide - per_channel(mean))).sum((0, 2, 3)) * rstd
-        scale = gamma * rstd
-        slope = -scale * rstd * dgamma / pixels
-        affine = torch.stack((scale, slope, -scale * dbeta / pixels - slope * mean))
-        dy = du * per_channel(affine[0]) + wide * per_channel(affine[1]) + per_channel(affine[2])
-        dshortcut = du.to(y.dtype) if ctx.has_shortcut else None
-        return dy.to(y.dtype), dgamma, dbeta, dshortcut, None
-
-
-def update_statistics(bn: nn.BatchNorm2d, mean: Tensor, variance: Tensor, pixels: int) -> None:
-    """Move a BN's averages towards a batch's mean and (biased) variance over so many pixels."""
-    assert bn.running_mean is not None
-    assert bn.running_var is not None
-    assert bn.num_batches_tracked is not None
-    assert bn.momentum is not None
-    with torch.no_grad():
-        bn.num_batches_tracked.add_(1)
-        bn.running_mean.mul_(1 - bn.momentum).add_(mean, alpha=bn.momentum)
-        unbiased = bn.momentum * pixels / (pixels - 1)
-        bn.running_var.mul_(1 - bn.momentum).add_(variance, alpha=unbiased)
-
-
-def widened(x: Tensor) -> Tensor:
-    """In float32, where it is of fewer bits."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
-
-
-def per_channel(values: Tensor) -> Tensor:
-    """(C,) -> (1, C, 1, 1)."""
-    return values[None, :, None, None]
+def without_bn(network: nn.Module) -> nn.Module:
+    """The network, each of its BN layers replaced by the identity."""
+    for module in list(network.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, nn.BatchNorm2d):
+                setattr(module, name, nn.Identity())
+    return network

@@ -1,11 +1,14 @@
-"""Layer responses as images pass through a network, by forward hooks."""
+"""Layer responses and gradients as images pass through a network, by forward hooks."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -49,3 +52,57 @@ def hooked(network: nn.Module) -> Iterator[dict[str, RunningStd]]:
     finally:
         for hook in hooks:
             hook.remove()
+
+
+class Signals(NamedTuple):
+    """The signals at a 3x3 layer in one pass forward and back."""
+
+    output_std: float  # of the convolution's output, over images, positions and channels
+    gradient_norm: float  # of the mean loss with respect to this output, Euclidean
+    relative_weight_gradient: float  # norm of the gradient of its weights over their own
+
+
+def convolutions(network: nn.Module) -> dict[str, nn.Conv2d]:
+    """By name and in the order of the layers: each 3x3 convolution."""
+    return {
+        name: module
+        for name, module in network.named_modules()
+        if isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3)
+    }
+
+
+def signals(network: nn.Module, images: Tensor, labels: Tensor) -> dict[str, Signals]:
+    """By name and in order: `Signals` of each 3x3 convolution on a batch of normalised images.
+
+    The network computes in the mode that it is in. Gradients that it holds stay as they are; in
+    training mode BN's moving averages change. Statistics are in float64.
+    """
+    layers = convolutions(network)
+    outputs: dict[str, Tensor] = {}
+    hooks = [
+        layer.register_forward_hook(lambda _, __, out, name=name: outputs.update({name: out}))
+        for name, layer in layers.items()
+    ]
+    try:
+        loss = F.cross_entropy(network(images), labels)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    weights = [layer.weight for layer in layers.values()]
+    gradients = torch.autograd.grad(loss, [*(outputs[name] for name in layers), *weights])
+    of_outputs, of_weights = gradients[: len(layers)], gradients[len(layers) :]
+    return {
+        name: Signals(
+            outputs[name].detach().double().std(correction=0).item(),
+            norm(of_output),
+            norm(of_weight) / norm(weight.detach()),
+        )
+        for name, weight, of_output, of_weight in zip(
+            layers, weights, of_outputs, of_weights, strict=True
+        )
+    }
+
+
+def norm(values: Tensor) -> float:
+    """The Euclidean norm, summed in float64."""
+    return torch.linalg.vector_norm(values, dtype=torch.float64).item()

@@ -10,8 +10,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from resnet_paper.networks.batch_norm import NormaliseAddReLU, update_statistics
-
 
 def conv3x3(channels_in: int, channels_out: int, stride: int = 1) -> nn.Conv2d:
     """A 3x3 convolution without bias: the bias is in the BN that follows."""
@@ -48,18 +46,6 @@ def relu(x: Tensor) -> Tensor:
     return SignedReLU.apply(x) if torch.compiler.is_compiling() else F.relu(x)
 
 
-def bn_relu(
-    bn: nn.BatchNorm2d, y: Tensor, shortcut: Tensor | None = None, fused: bool = False
-) -> Tensor:
-    """ReLU(BN(y) [+ shortcut]); fused: in training by one function, for compiled networks."""
-    if fused and bn.training:
-        z, mean, variance = NormaliseAddReLU.apply(y, bn.weight, bn.bias, shortcut, bn.eps)
-        update_statistics(bn, mean, variance, y.numel() // y.shape[1])
-        return z
-    y = bn(y)
-    return relu(y if shortcut is None else y + shortcut)
-
-
 class ZeroPad(nn.Module):
     """Option A shortcut (section 4.2): every stride-th pixel, new channels zero.
 
@@ -86,15 +72,13 @@ class Projection(nn.Sequential):
 class Stem(nn.Module):
     """The first layer: ReLU(BN(conv(x))), (N, 3, 32, 32) -> (N, C, 32, 32)."""
 
-    fused = False  # BN and ReLU, see `bn_relu`
-
     def __init__(self, width: int, channels: int = 3) -> None:
         super().__init__()
         self.conv = conv3x3(channels, width)
         self.bn = nn.BatchNorm2d(width)
 
     def forward(self, x: Tensor) -> Tensor:
-        return bn_relu(self.bn, self.conv(x), fused=self.fused)
+        return relu(self.bn(self.conv(x)))
 
 
 class ImageNetStem(nn.Module):
@@ -119,7 +103,6 @@ class Block(nn.Module):
     """
 
     expansion = 1
-    fused = False  # BN, shortcut and ReLU, see `bn_relu`
 
     def __init__(
         self, channels_in: int, width: int, stride: int, shortcut: nn.Module | None
@@ -132,9 +115,9 @@ class Block(nn.Module):
         self.shortcut = shortcut
 
     def forward(self, x: Tensor) -> Tensor:
-        y = bn_relu(self.bn1, self.conv1(x), fused=self.fused)
-        shortcut = None if self.shortcut is None else self.shortcut(x)
-        return bn_relu(self.bn2, self.conv2(y), shortcut, self.fused)
+        y = relu(self.bn1(self.conv1(x)))
+        y = self.bn2(self.conv2(y))
+        return relu(y if self.shortcut is None else y + self.shortcut(x))
 
 
 class Bottleneck(nn.Module):

@@ -1,4 +1,4 @@
-"""The paper's claims about its CIFAR-10 nets (section 4.2), as comparisons of numbers."""
+"""The paper's claims about its CIFAR-10 nets, and on signals, as comparisons of numbers."""
 
 from __future__ import annotations
 
@@ -10,19 +10,28 @@ from resnet_paper.paper import facts
 class LessThan(NamedTuple):
     """left < right: a quantity of one network, and that of another or a bound."""
 
-    # "test error", "training error" (both %), "mean response", or "diverged": how many runs did
+    # "test error", "training error" (both %), "mean response", "diverged": how many runs did, or of
+    # a new or a trained net "gradient factor": by which its norm grows from a layer to the one
+    # before it, "least signal": the least std of a layer's output before BN
     quantity: str
     left: str | float
     right: str | float
 
 
 class Claim(NamedTuple):
-    """A sentence of section 4.2 that can be checked: it holds if all its comparisons do."""
+    """A sentence that can be checked: it holds if all its comparisons do.
+
+    where: in the paper, or MEASURED_HERE.
+    """
 
     words: str
     where: str
     comparisons: tuple[LessThan, ...]
 
+
+MEASURED_HERE = "not in the paper"
+# Of a weaker signal BN's epsilon of 1e-5, which it adds to the variance, is the greater part.
+FAINTEST_SIGNAL = 0.0032
 
 CLAIMS = (
     Claim(
@@ -88,6 +97,36 @@ CLAIMS = (
         (
             LessThan("mean response", "resnet-56", "resnet-20"),
             LessThan("mean response", "resnet-110", "resnet-56"),
+        ),
+    ),
+    *(
+        Claim(
+            f"Gradients of {state} plain nets do not vanish from the last layer to the first",
+            "section 4.1",
+            tuple(
+                LessThan(f"gradient factor, {state}", 1.0, f"plain-{depth}")
+                for depth in (20, 56, 110)
+            ),
+        )
+        for state in ("new", "trained")
+    ),
+    *(
+        Claim(
+            f"Forward signals of {state} plain nets do not vanish",
+            "section 4.1",
+            tuple(
+                LessThan(f"least signal, {state}", FAINTEST_SIGNAL, f"plain-{depth}")
+                for depth in (20, 56, 110)
+            ),
+        )
+        for state in ("new", "trained")
+    ),
+    Claim(
+        "New plain nets' gradients grow towards the input faster than those of ResNets",
+        MEASURED_HERE,
+        tuple(
+            LessThan("gradient factor, new", f"resnet-{depth}", f"plain-{depth}")
+            for depth in (20, 56, 110)
         ),
     ),
 )

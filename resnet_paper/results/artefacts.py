@@ -11,10 +11,11 @@ from matplotlib.figure import Figure
 
 from resnet_paper import names
 from resnet_paper.paper import facts
-from resnet_paper.results import comparisons, figures, tables, verdicts
+from resnet_paper.results import comparisons, figures, gradients, tables, verdicts
 from resnet_paper.results.comparisons import compared
 from resnet_paper.results.curves import PRECISE
 from resnet_paper.results.tables import Table
+from resnet_paper.runs.gradients import Gradients
 from resnet_paper.runs.recipe import COMPARED, PAPER, SETTINGS, Recipe, follows_paper, on_cifar10
 from resnet_paper.runs.run import Result
 
@@ -28,12 +29,14 @@ class Recorded:
     """The finished runs of some settings, all that tables and figures are drawn from.
 
     note: stands below each table. network: the net whose moving and precise BN are compared.
+    gradients: those that were measured, if any.
     """
 
     results: Sequence[Result]
     settings: str
     note: str = ""
     network: str = "resnet-20"
+    gradients: Gradients | None = None
 
     @property
     def recipe(self) -> Recipe:
@@ -169,12 +172,12 @@ ARTEFACTS = {
         ),
     ),
     "claims": Artefact(
-        "Claims of section 4.2",
+        "Claims",
         tables=(
             TableOf(
                 "claims",
                 lambda of: (
-                    [verdicts.claims_table(of.results, of.recipe, of.note)]
+                    [verdicts.claims_table(of.results, of.recipe, of.note, of.gradients)]
                     if on_cifar10(of.recipe)
                     else []
                 ),
@@ -202,6 +205,25 @@ ARTEFACTS = {
                     if any(each.responses is not None for each in of_figure7(of))
                     else []
                 ),
+                printed=Table.markdown,
+            ),
+        ),
+    ),
+    "gradients": Artefact(
+        "Gradients by layer",
+        figures=(
+            FigureOf(
+                "gradients",
+                lambda of: gradients.figure(of.gradients, of.recipe) if of.gradients else None,
+                title="Gradients by layer",
+                alt="Norms of gradients by layer, of new and trained nets with and without BN, "
+                "and by iteration; those at the first and the last layer are in the table.",
+            ),
+        ),
+        tables=(
+            TableOf(
+                "gradients",
+                lambda of: [gradients.table(of.gradients, of.note)] if of.gradients else [],
                 printed=Table.markdown,
             ),
         ),

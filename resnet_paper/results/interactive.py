@@ -89,7 +89,9 @@ def traces(network: str, table: pd.DataFrame, runs: int, recipe: Recipe) -> Iter
     """A net's entry in the legend, an empty curve, then its curves and their bands."""
     final = table[TEST]["mean"].iloc[-1]
     entry = f"{names.title(network)} {final:.2f}" + f", n = {runs}" * (runs > 1)
-    yield go.Scatter(x=[None], y=[None], name=entry, line=look(network, TEST))
+    # the entry without and with the test error, which the page shows while the curves are shown
+    both = [names.title(network), entry]
+    yield go.Scatter(x=[None], y=[None], name=entry, customdata=both, line=look(network, TEST))
     for kind in (TEST, TRAIN, PRECISE):
         if runs > 1:
             yield band(network, table[kind]["min"], table[kind]["max"]).update(meta=kind)

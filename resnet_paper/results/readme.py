@@ -35,8 +35,8 @@ RESULTS_NOTE = (
     "others: over public reproductions, their number in parentheses."
 )
 ZOO_NOTE = (
-    "Test errors (%) of the weights as published, tested in float32; those of the runs may differ "
-    "slightly. Each links to its run, with `weights.pt`."
+    "Test error (%). One run each, tested again in float32; the table above has means of the "
+    "original measurements. Each links to its run, with `weights.pt`."
 )
 
 

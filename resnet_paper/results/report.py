@@ -24,6 +24,7 @@ from resnet_paper.results.panels import conditions
 from resnet_paper.results.style import style
 from resnet_paper.results.tables import Table
 from resnet_paper.runs.datasets import DATA_SETS
+from resnet_paper.runs.gradients import Gradients
 from resnet_paper.runs.recipe import COMPARED, SETTINGS
 from resnet_paper.runs.record import Record, Resumption
 from resnet_paper.runs.run import Result
@@ -45,7 +46,9 @@ class Section(NamedTuple):
     alt: str = ""
 
 
-def page(results: Sequence[Result], settings: str, note: str = "") -> str:
+def page(
+    results: Sequence[Result], settings: str, note: str = "", gradients: Gradients | None = None
+) -> str:
     """The report on the runs of some settings. It loads nothing from the network."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -56,6 +59,7 @@ def page(results: Sequence[Result], settings: str, note: str = "") -> str:
     )
     environment.filters["markdown"] = markdown
     recipe = SETTINGS[settings]
+    recorded = Recorded(results, settings, note, gradients=gradients)
     return environment.get_template("report.html.jinja").render(
         settings=settings,
         data_set=DATA_SETS[recipe.dataset],
@@ -64,19 +68,18 @@ def page(results: Sequence[Result], settings: str, note: str = "") -> str:
         runs=len(results),
         networks=len({result.network for result in results}),
         hours=sum(result.record.seconds or 0 for result in results) / 3600,
-        sections=list(sections(results, settings, note)) if results else [],
+        sections=list(sections(recorded)) if results else [],
         kinds=interactive.kinds(recipe),
         shown=interactive.SHOWN,
         plotly=Markup(get_plotlyjs()),
     )
 
 
-def sections(results: Sequence[Result], settings: str, note: str) -> Iterator[Section]:
+def sections(recorded: Recorded) -> Iterator[Section]:
     """The page's sections, for which there is something recorded."""
-    recorded = Recorded(results, settings, note)
-    for artefact in artefacts_of(settings).values():
+    for artefact in artefacts_of(recorded.settings).values():
         yield from sections_of(artefact, recorded)
-    yield Section("Runs", runs_table(results))
+    yield Section("Runs", runs_table(recorded.results))
 
 
 def sections_of(artefact: Artefact, recorded: Recorded) -> Iterable[Section]:
@@ -114,7 +117,7 @@ def runs_table(results: Iterable[Result]) -> Table:
                 "seed": str(result.seed),
                 "settings": record.settings,
                 "test error (%)": error,
-                "revision": distinct(part.revision for part in parts),
+                "revision": distinct(short(part.revision) for part in parts),
                 "device": distinct(f"{each.device}, {each.device_name}" for each in environments),
                 "precision": distinct(each.precision for each in environments),
                 "torch": distinct(each.torch for each in environments),
@@ -127,6 +130,11 @@ def runs_table(results: Iterable[Result]) -> Table:
     return Table(
         "runs", text, text, "Hours: training and measuring. Started: UTC. Resumed: how often."
     )
+
+
+def short(revision: str) -> str:
+    """A revision's first 7 digits, and what follows the digits, as "0123456-dirty"."""
+    return re.sub(r"^([0-9a-f]{7})[0-9a-f]+", r"\1", revision)
 
 
 def distinct(words: Iterable[str]) -> str:

@@ -9,7 +9,6 @@ from textwrap import fill
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
-import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
@@ -23,14 +22,25 @@ Colour = tuple[float, float, float]
 WIDTH = 9.0  # inches, of every figure
 LEGEND_COLUMNS = 3
 LEGEND_CHARACTERS = 42  # of a line of a legend's column
-PALETTE = sns.color_palette("colorblind")
+# seaborn's "colorblind"
+PALETTE = [
+    to_rgb(shade)
+    for shade in (
+        *("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc"),
+        *("#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9"),
+    )
+]
 COLOURS = dict(zip((20, 32, 44, 56, 110, 1202), (*PALETTE[:5], PALETTE[9]), strict=True))
 DASHED: Any = (0, (3, 1.5))
 
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Context manager: small sans-serif type, thin frames, text kept as text in PDF."""
+    """Context manager: small sans-serif type, thin frames, text kept as text in PDF.
+
+    Whatever the user's matplotlibrc says, and no matter which backend is chosen: files are drawn by
+    Agg and its like for PDF and SVG.
+    """
     settings: dict[Any, Any] = {
         "font.size": 9,
         "axes.titlesize": 9,
@@ -42,8 +52,16 @@ def style() -> Iterator[None]:
         "figure.titlesize": 9,
         "axes.linewidth": 0.6,
         "pdf.fonttype": 42,
+        **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor"), ".15"),
+        **dict.fromkeys(("xtick.color", "ytick.color"), ".15"),
+        "axes.axisbelow": True,
+        "patch.edgecolor": "w",
+        "patch.force_edgecolor": True,
+        "lines.solid_capstyle": "round",
     }
-    with sns.axes_style("ticks"), mpl.rc_context(settings):
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(settings)
         yield
 
 

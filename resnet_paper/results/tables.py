@@ -29,10 +29,11 @@ from resnet_paper.runs.run import Result
 
 @dataclass(frozen=True)
 class Table:
-    """A table: its numbers, the text that shows them, and a note below, in Markdown.
+    """A table: its numbers, the text that shows them, a line above and a note below, in Markdown.
 
     name: the stem of its files. title: that of its section in the report, by default the
-    artefact's.
+    artefact's. lead: what to see. shown: how many rows are shown at once, the others folded under
+    `folded`; None: all.
     """
 
     name: str
@@ -40,13 +41,34 @@ class Table:
     text: pd.DataFrame
     note: str = ""
     title: str = ""
+    lead: str = ""
+    shown: int | None = None
+    folded: str = ""
+
+    @property
+    def parts(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """The rows that are shown, and those that are folded."""
+        count = len(self.text) if self.shown is None else self.shown
+        return self.text.iloc[:count], self.text.iloc[count:]
 
     def markdown(self) -> str:
-        """The text and the note."""
-        columns = list(self.text.columns)
-        lines = [columns, ["---"] * len(columns), *self.text.to_numpy().tolist()]
-        rows = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-        return rows + (f"\n{self.note}\n" if self.note else "")
+        """The lead, the text and the note."""
+        shown, rest = self.parts
+        fold = f"<details><summary>{self.folded}</summary>\n\n{rows(rest)}\n</details>\n"
+        parts = [
+            f"{self.lead}\n" if self.lead else "",
+            rows(shown) if len(shown) or not len(rest) else "",
+            fold if len(rest) else "",
+            f"{self.note}\n" if self.note else "",
+        ]
+        return "\n".join(filter(None, parts))
+
+
+def rows(text: pd.DataFrame) -> str:
+    """A table of text as Markdown."""
+    columns = list(text.columns)
+    lines = [columns, ["---"] * len(columns), *text.to_numpy().tolist()]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def save(table: Table, folder: Path) -> list[Path]:
@@ -219,6 +241,7 @@ def figure6_networks(recorded: Iterable[str], recipe: Recipe) -> list[str]:
 
 def reproductions(results: Iterable[Result], recipe: Recipe, note: str = "") -> Table:
     """The paper's, our and others' errors, a row each, with their protocols below."""
+    results = list(results)
     papers = {
         result.network: format_best(result.error, result.mean, result.std)
         for result in (*facts.TABLE6, *facts.plain_results())
@@ -245,6 +268,27 @@ def reproductions(results: Iterable[Result], recipe: Recipe, note: str = "") -> 
         text.rename_axis("error (%)").reset_index(),
         f"{protocols}\n{note}".strip(),
         "Public reproductions",
+        below_the_papers(results, recipe),
+    )
+
+
+def below_the_papers(results: Iterable[Result], recipe: Recipe) -> str:
+    """What to see in the reproductions: for how many networks our mean is below the paper's error.
+
+    "" where nothing is measured by the paper's recipe.
+    """
+    if recipe != PAPER:
+        return ""
+    papers = (*facts.TABLE6, *facts.plain_results())
+    numbers = compare_with_paper(papers, results)
+    differences = numbers["difference"].set_axis([each.network for each in papers]).dropna()
+    if differences.empty:
+        return ""
+    lower = [names.title(str(network)) for network in differences.index[differences < 0]]
+    named = f": {', '.join(lower)}" if lower else ""
+    return (
+        "A column is a network: the paper's error, ours, and those of public reproductions. Our "
+        f"mean is below the paper's in {len(lower)} of {len(differences)} networks{named}."
     )
 
 
@@ -310,7 +354,21 @@ def distances(results: Iterable[Result], note: str = "") -> Table:
     )
     text = pd.DataFrame(rows, columns=columns)
     note = f"{meaning} {note}".strip()
-    return Table("figure6", numbers, text, note, "Distances to the paper's curves")
+    lead = closer_with_precise_bn(numbers)
+    return Table("figure6", numbers, text, note, "Distances to the paper's curves", lead)
+
+
+def closer_with_precise_bn(numbers: pd.DataFrame) -> str:
+    """What to see in the distances: where precise BN is closer to the paper; "" for no runs."""
+    until = numbers.pivot(index="network", columns="error", values="until_32k")
+    if until.empty:
+        return ""
+    closer = int((until[curves.PRECISE] < until[curves.TEST]).sum())
+    return (
+        f"Until iteration {curves.FIRST_DROP:,} test errors with precise BN are closer to the "
+        f"paper's curve in {closer} of {len(until)} networks: compare the second column of "
+        "distances with the first."
+    )
 
 
 def format_distance(mean: float, points: int) -> str:

@@ -12,9 +12,11 @@ import pandas as pd
 
 from resnet_paper import names
 from resnet_paper.paper.claims import CLAIMS, Claim, LessThan
+from resnet_paper.results import gradients
 from resnet_paper.results.statistics import TEST_ERROR_SPREAD, Spread, pooled, student_t
 from resnet_paper.results.summary import summary
 from resnet_paper.results.tables import Table
+from resnet_paper.runs.gradients import Gradients
 from resnet_paper.runs.recipe import PAPER, Recipe
 from resnet_paper.runs.run import Result
 
@@ -23,8 +25,14 @@ QUANTITIES = {
     "training error": "train_error_clean",
     "mean response": "mean_response",
     "diverged": "diverged",
+    "gradient factor, new": "new_factor",
+    "gradient factor, trained": "trained_factor",
+    "least signal, new": "new_least",
+    "least signal, trained": "trained_least",
 }
-NOISY = tuple(quantity for quantity in QUANTITIES if quantity != "diverged")
+OF_GRADIENTS = tuple(quantity for quantity in QUANTITIES if quantity.endswith(("new", "trained")))
+# Those of which claims compare the means of two networks.
+NOISY = ("test error", "training error", "mean response", "gradient factor, new")
 ENOUGH = 4  # degrees of freedom at which a spread measured here is used
 
 
@@ -40,12 +48,14 @@ class Verdict(Enum):
 
     FAILS = "does not hold"
     UNMEASURED = "not measured yet"
+    DIVERGED = "diverged"  # all runs of a network that is compared with another one
     NO_SPREAD = "spread not measured yet"  # both means, but no standard deviation over runs
     WITHIN_NOISE = "within noise"
     HOLDS = "holds"
 
 
 NO_VERDICT = "no verdict"
+OPEN = (Verdict.UNMEASURED.value, NO_VERDICT)  # verdicts on claims that are folded
 
 
 @dataclass(frozen=True)
@@ -53,12 +63,17 @@ class Side:
     """A side of a comparison: the mean over a network's runs, or a bound.
 
     value: NaN where nothing is measured. runs: how many have a value; None of bounds and counts,
-    which have no noise.
+    which have no noise. diverged: all runs of the network did, so that they have no value.
     """
 
     text: str
     value: float
     runs: int | None = None
+    diverged: bool = False
+
+    @property
+    def missing(self) -> bool:
+        return math.isnan(self.value) and not self.diverged
 
 
 @dataclass(frozen=True)
@@ -79,16 +94,23 @@ class Comparison:
     def text(self) -> list[str]:
         """The numbers, or those that are missing."""
         if self.verdict is Verdict.UNMEASURED:
-            return [side.text for side in (self.left, self.right) if math.isnan(side.value)]
-        sign = "<" if self.left.value < self.right.value else "≥"
-        text = f"{self.claimed.quantity} {self.left.text} {sign} {self.right.text}"
+            return [side.text for side in (self.left, self.right) if side.missing]
+        if self.verdict is Verdict.DIVERGED:
+            return [side.text for side in (self.left, self.right) if side.diverged]
+        less = self.left.value < self.right.value or self.right.diverged
+        text = f"{self.claimed.quantity} {self.left.text} {'<' if less else '≥'} {self.right.text}"
         if self.verdict is Verdict.NO_SPREAD:
             return [f"{text}, noise not known"]
         digits = decimals(max(self.left.value, self.right.value))
         return [f"{text}, noise {self.noise:.{digits}f}" if is_noisy(self.claimed) else text]
 
 
-def claims_table(results: Iterable[Result], recipe: Recipe, note: str = "") -> Table:
+def claims_table(
+    results: Iterable[Result],
+    recipe: Recipe,
+    note: str = "",
+    measured_gradients: Gradients | None = None,
+) -> Table:
     """The verdict on each claim and its numbers, by the means over the results of one recipe.
 
     Of networks that were not trained on CIFAR-10 there are no verdicts.
@@ -97,28 +119,40 @@ def claims_table(results: Iterable[Result], recipe: Recipe, note: str = "") -> T
         basis = "No verdicts: the claims are about networks trained on CIFAR-10."
         compared: list[list[Comparison]] = [[] for _ in CLAIMS]
     else:
-        measured = summary(results)
-        own = {quantity: own_spread(quantity, measured) for quantity in NOISY}
+        runs, of_layers = summary(results), gradients.of_claims(measured_gradients)
+        measured = {
+            quantity: of_layers if quantity in OF_GRADIENTS else runs for quantity in QUANTITIES
+        }
+        own = {quantity: own_spread(quantity, measured[quantity]) for quantity in NOISY}
         spreads = {quantity: deciding_spread(quantity, own[quantity], recipe) for quantity in NOISY}
         basis = basis_of(own, spreads, recipe)
         compared = [
-            [compare(each, measured, spreads.get(each.quantity)) for each in claim.comparisons]
+            [
+                compare(each, measured[each.quantity], spreads.get(each.quantity))
+                for each in claim.comparisons
+            ]
             for claim in CLAIMS
         ]
     rows = [row(claim, each) for claim, of in zip(CLAIMS, compared, strict=True) for each in of]
+    text = pd.DataFrame([cells(*pair) for pair in zip(CLAIMS, compared, strict=True)])
+    open_ones = text["verdict"].isin(OPEN)
     numbers = pd.DataFrame(rows, columns=list(COLUMNS))
     return Table(
         "claims",
         numbers.astype({"left_runs": "Int64", "right_runs": "Int64"}).round(4),
-        pd.DataFrame([cells(*pair) for pair in zip(CLAIMS, compared, strict=True)]),
+        pd.concat([text[~open_ones], text[open_ones]], ignore_index=True),
         f"{basis}\n\n{note}".strip(),
+        shown=int((~open_ones).sum()),
+        folded=f"{open_ones.sum()} claims without all measurements",
     )
 
 
 def in_lines(table: Table) -> str:
-    """The verdict on each claim, a line each."""
-    pairs = zip(table.text["verdict"], table.text["claim"], strict=True)
-    return "\n".join(f"{verdict}: {claim}" for verdict, claim in pairs)
+    """The verdict on each claim that is measured, a line each; the number of the others."""
+    shown, rest = table.parts
+    pairs = zip(shown["verdict"], shown["claim"], strict=True)
+    lines = [f"{verdict}: {claim}" for verdict, claim in pairs]
+    return "\n".join(lines + [f"{table.folded}: {table.name}.md"] * (len(rest) > 0))
 
 
 def cells(claim: Claim, compared: list[Comparison]) -> dict[str, str]:
@@ -166,7 +200,11 @@ def compare(claimed: LessThan, measured: pd.DataFrame, of: Spread | None) -> Com
     if is_noisy(claimed):
         own = spread_over(sides(claimed), claimed.quantity, measured)
         noise = noise_of(own if is_enough(own) else of, left.runs, right.runs)
-    return Comparison(claimed, left, right, noise, decide(claimed, left.value, right.value, noise))
+    if left.diverged or right.diverged:
+        decided = decide_diverged(claimed, left, right)
+    else:
+        decided = decide(claimed, left.value, right.value, noise)
+    return Comparison(claimed, left, right, noise, decided)
 
 
 def is_noisy(claimed: LessThan) -> bool:
@@ -190,6 +228,15 @@ def decide(claimed: LessThan, left: float, right: float, noise: float) -> Verdic
     return Verdict.HOLDS if left < right else Verdict.FAILS
 
 
+def decide_diverged(claimed: LessThan, left: Side, right: Side) -> Verdict:
+    """The verdict where all runs of a network diverged: its error is above any bound."""
+    if left.missing or right.missing:
+        return Verdict.UNMEASURED
+    if len(sides(claimed)) == 2:
+        return Verdict.DIVERGED
+    return Verdict.HOLDS if right.diverged else Verdict.FAILS
+
+
 def side(of: str | float, measured: pd.DataFrame, quantity: str) -> Side:
     """A bound, or a network's mean; of "diverged" the count, and why where there is no number."""
     if not isinstance(of, str):
@@ -201,6 +248,9 @@ def side(of: str | float, measured: pd.DataFrame, quantity: str) -> Side:
         return Side(f"{name} not recorded", math.nan, 0)
     if quantity == "diverged":
         return Side(f"{diverged} of {len(runs)} runs of {name}", diverged)
+    if diverged == len(runs):
+        count = f" (n = {diverged})" if diverged > 1 else ""
+        return Side(f"{name} diverged{count}", math.nan, 0, diverged=True)
     lost = f", {diverged} diverged" if diverged else ""
     if not len(values):
         return Side(f"{name} has no {quantity}{lost}", math.nan, 0)

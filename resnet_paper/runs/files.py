@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import click
 import pandas as pd
 
 from resnet_paper.errors import UserError
@@ -31,10 +35,11 @@ def writing(path: Path) -> Iterator[None]:
 def write(path: Path, content: bytes) -> str:
     """Write a file, all of it or nothing, and return its SHA-256.
 
-    Each writer has a temporary file of its own, so that of two processes the last one wins.
+    When it returns, a power failure loses neither the content nor the name. Each writer has a
+    temporary file of its own, so that of two processes the last one wins.
     """
     with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_directory(path.parent)
         temporary = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}{TEMPORARY}")
         try:
             with temporary.open("xb") as file:
@@ -45,7 +50,29 @@ def write(path: Path, content: bytes) -> str:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+        sync(path.parent)
     return hashlib.sha256(content).hexdigest()
+
+
+def make_directory(folder: Path) -> None:
+    """Create a directory and those above it, as far as they are missing."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in reversed(missing):
+        sync(each.parent)
+
+
+def sync(folder: Path) -> None:
+    """Have the names in a directory on the disk, where its file system can."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EACCES):
+            raise
 
 
 def require_writable(folder: Path) -> None:
@@ -55,6 +82,55 @@ def require_writable(folder: Path) -> None:
     with writing(folder):
         probe.touch()
         probe.unlink()
+
+
+@contextmanager
+def locked(path: Path, waiting: str) -> Iterator[None]:
+    """Context manager: one process at a time; others say that they are waiting.
+
+    The lock is the operating system's, so that of a dead process is gone. Its file is removed at
+    the end: who has waited for a removed one locks the next.
+    """
+    while True:
+        make_directory(path.parent)
+        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                click.echo(waiting, err=True)
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            if path.exists() and os.path.samestat(os.fstat(lock), path.stat()):
+                try:
+                    yield
+                finally:
+                    path.unlink(missing_ok=True)
+                return
+        finally:
+            os.close(lock)
+
+
+@contextmanager
+def scratch_directory(path: Path) -> Iterator[Path]:
+    """Context manager: an empty directory, removed at the end; that of a killed process first."""
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir()
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def move(source: Path, target: Path) -> None:
+    """Move what is in a directory into another one, links aside; files there are replaced."""
+    for path in source.iterdir():
+        there = target / path.name
+        if path.is_symlink():
+            continue
+        if path.is_dir() and there.is_dir():
+            move(path, there)
+        else:
+            path.replace(there)
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> str:

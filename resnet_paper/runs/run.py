@@ -19,9 +19,15 @@ from typing import Any
 import msgspec
 import pandas as pd
 
-from resnet_paper.errors import UserError
+from resnet_paper.errors import UnreadableError, UserError
 from resnet_paper.runs import record as records
-from resnet_paper.runs.files import remove_temporaries, write, write_csv, writing
+from resnet_paper.runs.files import (
+    make_directory,
+    remove_temporaries,
+    write,
+    write_csv,
+    writing,
+)
 from resnet_paper.runs.provenance import this_process
 from resnet_paper.runs.recipe import Recipe
 from resnet_paper.runs.record import COLUMNS, JSON, Measurement, Record, Stored, as_json
@@ -69,6 +75,8 @@ class Run:
             stored = records.decode(path.read_bytes())
         except FileNotFoundError:
             return None
+        except PermissionError as error:
+            raise UnreadableError.of(path) from error
         except OSError as error:
             raise UserError(f"{path} cannot be read ({error.strerror}): {PUT_BACK}") from error
         except ValueError as error:
@@ -149,7 +157,7 @@ class Run:
         """
         path = self.directory / "lock"
         with writing(path):
-            self.directory.mkdir(parents=True, exist_ok=True)
+            make_directory(self.directory)
             lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             with writing(path):
@@ -271,6 +279,8 @@ def verified(run: Run, record: Record, name: str) -> bytes | None:
     path = run.directory / name
     try:
         content = path.read_bytes()
+    except PermissionError as error:
+        raise UnreadableError.of(path) from error
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): {PUT_BACK}") from error
     if hashlib.sha256(content).hexdigest() != digest:
@@ -294,11 +304,26 @@ def finished_runs(
 
 
 def begun_runs(root: Path, settings: str, networks: Collection[str] | None = None) -> list[Run]:
-    """The runs that have a directory, of all networks or of these, by network and seed."""
+    """The runs that have a directory, of all networks or of these, by network and seed.
+
+    Raises UnreadableError if a directory above them may not be read.
+    """
     runs = []
-    for path in (root / settings).glob("*/seed-*"):
-        seed, network = path.name.removeprefix("seed-"), path.parent.name
-        wanted = networks is None or network in networks
-        if wanted and seed.isdecimal() and str(int(seed)) == seed:
-            runs.append(Run(root, settings, network, int(seed)))
+    for network in entries(root / settings):
+        if networks is not None and network not in networks:
+            continue
+        for name in entries(root / settings / network):
+            seed = name.removeprefix("seed-")
+            if name != seed and seed.isdecimal() and str(int(seed)) == seed:
+                runs.append(Run(root, settings, network, int(seed)))
     return sorted(runs)
+
+
+def entries(directory: Path) -> list[str]:
+    """The names in a directory; none where there is no directory."""
+    try:
+        return [path.name for path in directory.iterdir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except PermissionError as error:
+        raise UnreadableError.of(directory) from error

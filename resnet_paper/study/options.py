@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 from resnet_paper import names
+from resnet_paper.errors import UnreadableError
 from resnet_paper.paper import facts
 from resnet_paper.runs.datasets import DATA_SETS
 from resnet_paper.runs.recipe import SETTINGS
@@ -27,6 +28,7 @@ from resnet_paper.study.trainer import Trainer
 DEVICES = ("auto", "cpu", "cuda")
 ENGINES = ("local", "ray")
 PRECISIONS = ("auto", "bfloat16", "tf32", "float32")
+KERNELS = ("auto", "fused", "pytorch")
 ALIASES = {"gpu": "cuda", "bf16": "bfloat16", "fp32": "float32"}
 
 
@@ -38,6 +40,14 @@ class Command(click.Command):
             return super().make_context(*args, **extra)
         except click.UsageError as error:
             raise click.UsageError(of_make(error.format_message())) from error
+        except PermissionError as error:
+            raise UnreadableError.of(error.filename) from error
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except PermissionError as error:
+            raise UnreadableError.of(error.filename) from error
 
 
 def of_make(message: str) -> str:
@@ -223,6 +233,13 @@ def trainer_options(command: Callable[..., None]) -> Callable[..., None]:
         default=Trainer.precision,
         show_default=True,
         help="Of convolutions; tf32 on CUDA alone.",
+    )
+    @click.option(
+        "--kernels",
+        type=Word(KERNELS),
+        default=Trainer.kernels,
+        show_default=True,
+        help="fused: made for the paper's networks, in bfloat16.",
     )
     @click.option(
         "--engine",

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import heapq
-import sys
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import click
 
 from resnet_paper import names
-from resnet_paper.console import duration
+from resnet_paper.console import answers, duration
 from resnet_paper.networks import counts
 from resnet_paper.networks.build import blueprint
 from resnet_paper.runs.recipe import Recipe
@@ -43,16 +43,14 @@ class Plan:
         """Time a few iterations of each network and print what each run will take."""
         click.echo(f"To train by the settings {runs[0].settings!r}, on {engine}:")
         keys = {run: (run.network, as_begun(engine.backend, points[run])) for run in runs}
-        measured = engine.costs(list(dict.fromkeys(keys.values())))
-        costs: dict[tuple[str, Backend], Cost] = {}
+        costs = timed(list(dict.fromkeys(keys.values())), engine)
+        of_an_iteration = by_depth({key: cost.seconds for key, cost in costs.items()})
         seconds: dict[Run, float] = {}
         for run, key in keys.items():
-            if key not in costs:
-                costs[key] = next(measured)
             point = points[run]
             done = point.state.iteration if point else 0
             left = recipe.iterations - done
-            seconds[run] = costs[key].seconds * left * with_measuring(recipe)
+            seconds[run] = of_an_iteration[key] * left * with_measuring(recipe)
             begun = f", from iteration {done:,}" if done else ""
             click.echo(f"  {describe(run, recipe)}: about {duration(seconds[run])}{begun}")
         memory = int(MEMORY_MARGIN * max(cost.memory for cost in costs.values()))
@@ -75,10 +73,53 @@ class Plan:
         return max(ends)
 
     def confirm(self) -> None:
-        """Ask, on a terminal, before more than LONG of training; click.Abort if told no."""
-        if self.forecast > LONG and sys.stdin.isatty():
-            total = duration(self.forecast)
+        """Ask before more than LONG of training; click.Abort if told no.
+
+        Where nobody can answer, say how to stop it.
+        """
+        if self.forecast <= LONG:
+            return
+        total = duration(self.forecast)
+        if answers():
             click.confirm(f"Train for about {total}? (YES=1 does not ask)", abort=True)
+        else:
+            click.echo(
+                f"Training for about {total}, without a terminal to ask on: `kill {os.getpid()}` "
+                "stops it with checkpoints, from which the same command resumes"
+            )
+
+
+def timed(
+    networks: Sequence[tuple[str, Backend]], engine: Engine
+) -> dict[tuple[str, Backend], Cost]:
+    """What an iteration of each network costs; each is named while it is being timed."""
+    costs: dict[tuple[str, Backend], Cost] = {}
+    measured = engine.costs(networks)
+    click.echo("  timing", nl=False)
+    try:
+        for network in networks:
+            click.echo(f" {network[0]}", nl=False)
+            costs[network] = next(measured)
+    finally:
+        click.echo()
+    return costs
+
+
+def by_depth(seconds: Mapping[tuple[str, Backend], float]) -> dict[tuple[str, Backend], float]:
+    """Seconds in which no deeper net of a kind is quicker than a shallower one.
+
+    Whatever else the machine does only lengthens a timing, so the shallower one's is too long.
+    """
+
+    def no_shallower(other: tuple[str, Backend], one: tuple[str, Backend]) -> bool:
+        deep, shallow = names.parse(other[0]), names.parse(one[0])
+        alike = (deep.kind, deep.option, other[1]) == (shallow.kind, shallow.option, one[1])
+        return alike and deep.depth >= shallow.depth
+
+    return {
+        one: min(value for other, value in seconds.items() if no_shallower(other, one))
+        for one in seconds
+    }
 
 
 def describe(run: Run, recipe: Recipe) -> str:

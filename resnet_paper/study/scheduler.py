@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import NoReturn
@@ -25,6 +25,8 @@ from resnet_paper.training.backend import Backend
 from resnet_paper.training.checkpoint import Checkpoint
 from resnet_paper.training.engine import Engine
 from resnet_paper.training.loop import Progress, Steps
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def train_all(
@@ -98,7 +100,7 @@ def train_by_turns(
     """
     waiting, held = list(runs), []
     active: dict[Run, Steps] = {}
-    reached: dict[Run, int] = {}
+    failed: dict[Run, Exception] = {}  # while stopping
     with stop_request() as stop, ExitStack() as opened, Bars(recipe) as bars:
         while (waiting or active) and not stop.is_set():
             while waiting and len(active) < at_once:
@@ -106,39 +108,60 @@ def train_by_turns(
                 active[run] = opened.enter_context(closing(engine.train(run, at_once)))
             for run, steps in list(active.items()):
                 try:
-                    progress = next(steps)
-                    if progress.row is not None:
+                    bars.show(run, progress := next(steps))
+                    while progress.row is not None:
                         report(run, recipe, progress)
                         if tracker:
                             tracker.measured(run, progress.row)
-                        progress = next(steps)  # no run is left without work
-                except StopIteration:
-                    bars.fill(run)
-                    del active[run]
+                        bars.show(run, progress := next(steps))  # no run is left without work
                     continue
+                except StopIteration:
+                    pass
                 except InUseError as error:
                     say(f"{error.message}: left to that process")
-                    bars.fill(run)
                     held.append(run)
-                    del active[run]
-                    continue
-                except Exception:
+                except Exception as error:
                     if not stop.is_set():
                         raise
-                    del active[run]  # Ctrl-C also ends a compiler that the run waits for
-                    continue
-                reached[run] = progress.iteration
-                bars.show(run, progress.iteration)
+                    failed[run] = error
+                bars.close(run)
+                del active[run]
+        if stop.is_set():
+            failed |= close(active)
     if stop.is_set():
-        for run in active:
-            click.echo(stopped(run, reached.get(run, 0)))
+        with suppress(OSError):  # the terminal is gone
+            for run in {**failed, **active}:
+                if run in failed:
+                    click.echo(f"{run}: {in_one_line(failed[run])}", err=True)
+                click.echo(stopped(run, bars.reached.get(run, 0)))
         raise click.exceptions.Exit(130)
     return held
 
 
+def close(active: Mapping[Run, Steps]) -> dict[Run, Exception]:
+    """Leave a checkpoint of each run; the errors of those that cannot."""
+    failed: dict[Run, Exception] = {}
+    for run, steps in active.items():
+        try:
+            steps.close()
+        except Exception as error:
+            failed[run] = error
+    return failed
+
+
+def in_one_line(error: Exception) -> str:
+    """An error while stopping: of the user's, or of a compiler that Ctrl-C has ended too."""
+    if isinstance(error, UserError):
+        return error.message
+    return f"{type(error).__name__} ({next(iter(str(error).splitlines()), '')})"
+
+
 def stopped(run: Run, reached: int) -> str:
     """One line for a run that was stopped: where the same command resumes it, and what is lost."""
-    kept = checkpoint.load(run)
+    try:
+        kept = checkpoint.load(run)
+    except UserError as error:
+        return f"Stopped {run} at iteration {reached:,}: {error.message}"
     if kept is None:
         return f"Stopped {run} before its first checkpoint: the same command begins it again."
     lost = reached - kept.state.iteration
@@ -155,6 +178,7 @@ class Bars:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
         self.bars: dict[Run, tqdm[NoReturn]] = {}
+        self.reached: dict[Run, int] = {}
 
     def __enter__(self) -> Bars:
         return self
@@ -163,8 +187,9 @@ class Bars:
         for bar in self.bars.values():
             bar.close()
 
-    def show(self, run: Run, iteration: int) -> None:
+    def show(self, run: Run, progress: Progress) -> None:
         """A run has reached an iteration; the first one seen is where this sitting began."""
+        self.reached[run] = iteration = progress.iteration
         if run not in self.bars:
             self.bars[run] = tqdm(
                 total=self.recipe.iterations, initial=iteration, desc=str(run), disable=None
@@ -172,10 +197,9 @@ class Bars:
         bar = self.bars[run]
         bar.update(iteration - bar.n)
 
-    def fill(self, run: Run) -> None:
-        """A run is done with, whether or not it has reached its last iteration."""
+    def close(self, run: Run) -> None:
+        """A run is done with: its bar stays where the run has come."""
         if bar := self.bars.pop(run, None):
-            bar.update(self.recipe.iterations - bar.n)
             bar.close()
 
 
@@ -195,9 +219,14 @@ def report(run: Run, recipe: Recipe, progress: Progress) -> None:
 
 @contextmanager
 def stop_request() -> Iterator[threading.Event]:
-    """An event that Ctrl-C (or a SIGTERM) sets; a second one acts at once, as usual."""
+    """An event that Ctrl-C, SIGTERM or SIGHUP sets; a second one acts at once, as usual.
+
+    SIGHUP is left ignored under nohup.
+    """
     stop = threading.Event()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in STOPPING}
+    if before[signal.SIGHUP] is signal.SIG_IGN:
+        del before[signal.SIGHUP]
 
     def request(number: int, _: object) -> None:
         stop.set()

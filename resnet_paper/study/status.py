@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import csv
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from resnet_paper.console import duration
-from resnet_paper.errors import UserError
+from resnet_paper.errors import UnreadableError, UserError
 from resnet_paper.runs.run import Run, begun_runs
 from resnet_paper.study.study import Study
 
 FINISHED, UNDER_WAY, STOPPED, MISSING = "finished", "under way", "stopped", "missing"
+DIVERGED = "diverged"
 DAMAGED = "damaged (drawing or training it says how)"
+UNREADABLE = "permission denied"
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class Status:
 
     def __str__(self) -> str:
         said = f"{self.run}: {self.state}"
+        if self.state == DIVERGED:
+            said += f" at iteration {self.iteration:,}"
         if self.state in (UNDER_WAY, STOPPED):
             said += f" at {100 * self.iteration / self.iterations:.0f}%"
         if self.holder:
@@ -54,13 +59,28 @@ def status(study: Study, runs: Sequence[Run]) -> list[Status]:
     return [status_of(run, study) for run in [*runs, *others]]
 
 
+def how_to_drop(statuses: Sequence[Status]) -> str:
+    """How to drop the runs that were begun by mistake; "" where none has stopped."""
+    stopped = [each.run for each in statuses if each.state == STOPPED]
+    if not stopped:
+        return ""
+    return (
+        "Training resumes a stopped run. One that was begun by mistake is dropped with its "
+        f"directory, as in: rm -r {shlex.quote(str(stopped[0].directory))}"
+    )
+
+
 def status_of(run: Run, study: Study) -> Status:
     """Where a run stands, read from its run.json and curve.csv alone."""
     total = study.recipe.iterations
     try:
         record, row = run.record(), last_row(run)
+    except UnreadableError:
+        return Status(run, UNREADABLE)
     except UserError:
         return Status(run, DAMAGED)
+    if record is not None and record.diverged is not None:
+        return Status(run, DIVERGED, record.diverged, total)
     if record is not None and record.finished:
         return Status(run, FINISHED, total, total, record.test_error)
     holder = run.holder
@@ -81,5 +101,7 @@ def last_row(run: Run) -> dict[str, float] | None:
         return {name: float(rows[-1][name]) for name in columns} if rows else None
     except FileNotFoundError:
         return None
+    except PermissionError as error:
+        raise UnreadableError.of(path) from error
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise UserError(f"{path} is not the curve that a run left") from error

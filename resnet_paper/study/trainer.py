@@ -27,6 +27,7 @@ class Trainer:
 
     device: str = "auto"
     precision: str = "auto"
+    kernels: str = "auto"  # "fused" or "pytorch"
     engine: str = "local"  # or "ray": on all cores, GPUs and nodes
     concurrent: int = 0  # how many runs at once; 0: as many as suits the device
     track: str = ""  # "tensorboard" or "wandb": live curves
@@ -38,7 +39,7 @@ class Trainer:
         """Train those runs that have not finished, after printing the plan and its cost.
 
         output: where the command will draw. Raises UserError before anything is trained if a run
-        was made by another recipe or in another precision than is asked for, or cannot be resumed,
+        was made by another recipe or method than is asked for, or cannot be resumed,
         or if there is no place to write to; where the GPU's memory is full; and at the end if
         another process is still training one. A dry run ends the command after the plan.
         """
@@ -46,13 +47,15 @@ class Trainer:
             return
         recipe = study.recipe
         missing = [run for run in runs if not run.is_finished_with(recipe)]
-        self.check_precision([run for run in runs if run not in missing])
+        self.check_method([run for run in runs if run not in missing])
         for run in missing:
             names.require_image_size(run.network, recipe.image_size)
         if missing:
             from resnet_paper.study import scheduler  # loads torch, which drawing does not need
 
-            with opened_engine(self.engine, self.device, self.precision, recipe) as engine:
+            with opened_engine(
+                self.engine, self.device, self.precision, recipe, self.kernels
+            ) as engine:
                 for folder in (study.root / study.settings, *([output] if output else [])):
                     require_writable(folder)
                 scheduler.train_all(
@@ -66,26 +69,33 @@ class Trainer:
                     dry_run=self.dry_run,
                 )
         elif self.dry_run:
-            click.echo(f"Nothing to train: {', '.join(map(str, runs))} finished")
+            click.echo("Nothing to train: every run has finished")
         if self.dry_run:
             raise click.exceptions.Exit(0)
 
-    def check_precision(self, finished: Sequence[Run]) -> None:
-        """UserError if a finished run is in another precision than is asked for."""
-        if self.precision == "auto":
-            return
+    def check_method(self, finished: Sequence[Run]) -> None:
+        """UserError if a finished run is in another precision, or by other kernels, than asked for.
+
+        Fused kernels are for section 4.2's networks: others have PyTorch's in any case.
+        """
         for run in finished:
             record = run.record()
             assert record is not None, "finished"
-            if record.environment.precision != self.precision:
-                raise UserError(
-                    f"{run} is finished already, in {record.environment.precision}: to train it "
-                    f"in {self.precision}, choose another directory by RUNS (--runs)"
-                )
+            found = record.environment
+            if self.precision not in ("auto", found.precision):
+                has, asked = f"in {found.precision}", f"in {self.precision}"
+            elif self.kernels not in ("auto", found.kernels) and names.parse(run.network).in_study:
+                has, asked = f"by {found.kernels} kernels", f"by {self.kernels} kernels"
+            else:
+                continue
+            raise UserError(
+                f"{run} is finished already, {has}: to train it {asked}, choose another directory "
+                "by RUNS (--runs)"
+            )
 
 
 def opened_engine(
-    name: str, device: str, precision: str, recipe: Recipe
+    name: str, device: str, precision: str, recipe: Recipe, kernels: str = "auto"
 ) -> AbstractContextManager[Engine]:
     """Context manager: where runs are computed, "local" or "ray"; UserError if it cannot be had."""
     if name == "ray":
@@ -96,8 +106,9 @@ def opened_engine(
                 f"ENGINE=ray needs the package {error.name}: pip install 'resnet_paper[ray]', "
                 "or make with ENGINE=ray, which installs it"
             ) from error
-        return connection.connected(device, precision, recipe)
+        return connection.connected(device, precision, recipe, kernels)
     from resnet_paper.training import backend
     from resnet_paper.training.engine import Local
 
-    return nullcontext(Local(recipe, backend.choose(device, precision, recipe.iterations)))
+    chosen = backend.choose(device, precision, recipe.iterations, kernels)
+    return nullcontext(Local(recipe, chosen))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import version
+from importlib import import_module
 from typing import TypedDict
 
 import click
@@ -25,16 +25,20 @@ from resnet_paper.runs.provenance import processor
 from resnet_paper.runs.recipe import Recipe
 from resnet_paper.runs.record import Environment
 from resnet_paper.training.fused import support
+from resnet_paper.training.fused.compiled import fuse, fusible
 
 CAPTURE_WARMUPS = 3  # executions before a CUDA graph is captured
 WORTH_COMPILING = 2_000  # iterations; below, compiling takes longer than it saves
 WORTH_COMPILING_WHOLE = 20_000  # iterations; likewise, of a whole network instead of its blocks
-# KERNELS=auto means PyTorch's own on a GPU until tests/training/test_fused_cuda.py passes on one.
-FUSED_IS_TESTED_ON_CUDA = False
+# The devices on which KERNELS=auto means fused kernels: "cuda" once test_fused_cuda.py has passed
+# on a GPU, "cpu" once make bench has shown them faster on a CPU with bfloat16.
+FUSED_BY_DEFAULT: tuple[str, ...] = ()
 MOST_CONCURRENT = 8  # more runs at once do not make a GPU faster
 # Nine nets in train and test mode compile some 40 variants of a block; the default is 8, after
 # which dynamo would silently run eagerly.
 RECOMPILE_LIMIT = 256
+# What torch.compile needs on a CPU.
+COMPILER = "a C++ compiler and Python's headers (on Debian or Ubuntu: apt install g++ python3-dev)"
 
 
 class Method(TypedDict):
@@ -149,13 +153,15 @@ class Backend:
     def environment(self, network: nn.Module, recipe: Recipe, concurrent: int) -> Environment:
         """How a network is trained by a recipe here, for run.json."""
         method = self.method(network, recipe)
-        by_triton = method["kernels"] == "fused" and self.device == "cuda"
+        triton = None
+        if method["kernels"] == "fused" and self.device == "cuda":
+            triton = import_module("triton").__version__
         return Environment(
             **method,
             threads=self.threads,
             device_name=torch.cuda.get_device_name() if self.device == "cuda" else processor(),
             torch=str(torch.__version__),
-            triton=version("triton") if by_triton else None,
+            triton=triton,
             numpy=np.__version__,
             pillow=PIL.__version__,
             concurrent=concurrent,
@@ -199,8 +205,7 @@ def choose(
             f"fused kernels need {lacks}: use KERNELS=pytorch (--kernels pytorch) or leave it out"
         )
     if kernels == "auto":
-        tested = device == "cpu" or FUSED_IS_TESTED_ON_CUDA
-        kernels = "fused" if tested and not lacks else "pytorch"
+        kernels = "fused" if device in FUSED_BY_DEFAULT and not lacks else "pytorch"
     return Backend(device, precision, compiled, torch.get_num_threads(), kernels)
 
 
@@ -243,8 +248,8 @@ def compile_network(network: nn.Module, fused: bool = False, whole: bool = False
     torch._dynamo.config.recompile_limit = RECOMPILE_LIMIT
     torch._dynamo.config.accumulated_recompile_limit = RECOMPILE_LIMIT
     torch._dynamo.config.fail_on_recompile_limit_hit = True
-    for part in fusible(network):
-        part.fused = fused
+    if fused:
+        fuse(network)
     whole = whole and bool(fusible(network))
     for module in [network] if whole else compilable(network):
         module.compile(dynamic=False)
@@ -254,11 +259,6 @@ def compilable(network: nn.Module) -> list[nn.Module]:
     """The parts of a network that are compiled, each by itself."""
     parts = Stem | ImageNetStem | Block | Bottleneck
     return [module for module in network.modules() if isinstance(module, parts)]
-
-
-def fusible(network: nn.Module) -> list[Stem | Block]:
-    """The parts of a network whose BN, shortcut and ReLU may be one function."""
-    return [module for module in network.modules() if isinstance(module, Stem | Block)]
 
 
 def ignore_missing_cuda() -> None:
@@ -274,7 +274,11 @@ def can_compile() -> bool:
         torch.compile(lambda x: x.relu() + 1, dynamic=False)(torch.randn(64, 64))
     except Exception as error:  # whatever the tool chain may raise
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        click.echo(f"torch.compile does not work here ({reason}): training without it.", err=True)
+        click.echo(
+            f"torch.compile does not work here ({reason}): training without it. It needs "
+            f"{COMPILER}.",
+            err=True,
+        )
         return False
     return True
 

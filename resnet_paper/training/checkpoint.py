@@ -15,7 +15,7 @@ import msgspec
 import torch
 from torch import nn
 
-from resnet_paper.errors import UserError
+from resnet_paper.errors import UnreadableError, UserError
 from resnet_paper.networks import counts
 from resnet_paper.networks.build import blueprint
 from resnet_paper.runs.files import write
@@ -32,7 +32,7 @@ from resnet_paper.runs.record import (
     recipe_of,
 )
 from resnet_paper.runs.run import MOVE_AWAY, Run
-from resnet_paper.training.backend import Backend
+from resnet_paper.training.backend import COMPILER, Backend
 from resnet_paper.training.learner import LearnerState
 
 FORMAT = 1  # of the file; one without a number is of format 1
@@ -91,6 +91,8 @@ def load(run: Run) -> Checkpoint | None:
         data = path.read_bytes()
     except FileNotFoundError:
         return None
+    except PermissionError as error:
+        raise UnreadableError.of(path) from error
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): {MOVE_AWAY}") from error
     if not intact(data):
@@ -179,10 +181,20 @@ def check_same_run(run: Run, content: JSON, recipe: Recipe, method: Mapping[str,
         or difference({key: computed[key] for key in method}, method)
     )
     if differs:
+        key = differs.partition(" ")[0]
         raise UserError(
-            f"{run.directory} holds a run begun with {differs}: resume it as it began, or choose "
-            "another directory by RUNS (--runs)"
+            f"{run.directory} holds a run begun with {differs}: "
+            f"{way_back(key, computed.get(key))}, or choose another directory by RUNS (--runs)"
         )
+
+
+def way_back(key: str, recorded: object) -> str:
+    """What to do to resume a run as it began."""
+    if key in ("device", "precision", "kernels"):
+        return f"resume it with {key.upper()}={recorded} (--{key} {recorded})"
+    if key == "compiled" and recorded:
+        return f"torch.compile does not work here, install {COMPILER}"
+    return "resume it as it began"
 
 
 def resumed(run: Run, checkpoint: Checkpoint, now: JSON) -> JSON:

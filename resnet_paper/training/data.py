@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
+from http.client import HTTPException
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from torchvision.datasets.utils import check_integrity
 
 from resnet_paper.errors import UserError
 from resnet_paper.runs.datasets import DATA_SETS
+from resnet_paper.runs.files import locked, move, scratch_directory
 from resnet_paper.runs.recipe import Recipe
 from resnet_paper.training import image_folder
 from resnet_paper.training.batches import crop
@@ -70,21 +72,12 @@ def require_images(images: Images, count: int, recipe: Recipe) -> None:
 def cifar(of: type[CIFAR10], recipe: Recipe, data_dir: Path) -> tuple[Images, Images]:
     """The 50,000 training and 10,000 test images of CIFAR-10 or CIFAR-100; UserError as `load`."""
     title, folder = DATA_SETS[recipe.dataset].title, data_dir / of.base_folder
-    official = [*of.train_list, *of.test_list, (of.meta["filename"], of.meta["md5"])]
-    files = {folder / name: md5 for name, md5 in official}
-    for path, md5 in files.items():
-        try:
-            damaged = path.exists() and not check_integrity(str(path), md5)
-        except OSError as error:
-            raise UserError(f"{path} cannot be read: {error.strerror}") from error
-        if damaged:
-            raise UserError(
-                f"{path} is damaged (its MD5 is not {title}'s): remove it, and the next start "
-                "downloads it again"
-            )
-    if not all(path.exists() for path in files):
-        with downloading(title, of.filename, data_dir):
-            of(str(data_dir), download=True)
+    files = [*of.train_list, *of.test_list, (of.meta["filename"], of.meta["md5"])]
+
+    def missing() -> list[str]:
+        return [name for name, md5 in files if not is_there(folder / name, md5)]
+
+    download(title, folder, of.filename, missing, lambda root: of(root, download=True))
     return tuple(  # type: ignore[return-value]
         Images(
             torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous(),
@@ -94,19 +87,24 @@ def cifar(of: type[CIFAR10], recipe: Recipe, data_dir: Path) -> tuple[Images, Im
     )
 
 
+def cifar10(recipe: Recipe, data_dir: Path) -> tuple[Images, Images]:
+    """CIFAR-10's 50,000 training and 10,000 test images; UserError as `load`."""
+    return cifar(CIFAR10, recipe, data_dir)
+
+
 def imagenette(recipe: Recipe, data_dir: Path) -> tuple[Images, Images]:
     """Imagenette's training images, and as test images its validation images; UserError as `load`.
 
     Those that the recipe needs, in an order that mixes the classes.
     """
     folder = data_dir / DATA_SETS["imagenette"].folder
-    try:
-        missing = not folder.exists()
-    except OSError as error:
-        raise UserError(f"{folder} cannot be read: {error.strerror}") from error
-    if missing:
-        with downloading("Imagenette", "imagenette2-160.tgz", data_dir):
-            Imagenette(str(data_dir), size="160px", download=True)
+    download(
+        "Imagenette",
+        folder,
+        "imagenette2-160.tgz",
+        lambda: [] if is_there(folder) else [folder.name],
+        lambda root: Imagenette(root, size="160px", download=True),
+    )
     needed = {"train": recipe.train_images + recipe.validation_images, "val": recipe.test_images}
     train, test = (
         Images(*image_folder.read(folder / part, count, recipe.image_size, WNIDS))
@@ -117,11 +115,15 @@ def imagenette(recipe: Recipe, data_dir: Path) -> tuple[Images, Images]:
 
 def mnist(_: Recipe, data_dir: Path) -> tuple[Images, Images]:
     """MNIST's 60,000 training and 10,000 test images, of one channel; UserError as `load`."""
-    folder = data_dir / "MNIST" / "raw"
-    files = [folder / archive.removesuffix(".gz") for archive, _ in MNIST.resources]
-    if not all(path.exists() for path in files):
-        with downloading("MNIST", "its four files, without .gz, in MNIST/raw", data_dir):
-            MNIST(str(data_dir), download=True)
+    folder = data_dir / DATA_SETS["mnist"].folder
+    files = [f"raw/{archive.removesuffix('.gz')}" for archive, _ in MNIST.resources]
+    download(
+        "MNIST",
+        folder,
+        "MNIST's four files, as MNIST/raw/train-images-idx3-ubyte,",
+        lambda: [name for name in files if not is_there(folder / name)],
+        lambda root: MNIST(root, download=True),
+    )
     try:
         parts = [MNIST(str(data_dir), train=train) for train in (True, False)]
     except (OSError, AssertionError, KeyError, RuntimeError, ValueError) as error:
@@ -133,22 +135,56 @@ def mnist(_: Recipe, data_dir: Path) -> tuple[Images, Images]:
     return train, test
 
 
-@contextmanager
-def downloading(name: str, archive: str, data_dir: Path) -> Iterator[None]:
-    """Context manager: torchvision fetches a data set's archive and checks its MD5.
-
-    A data_dir that was made for it and is empty is removed if it fails.
-    """
-    missing = not data_dir.exists()
+def is_there(path: Path, md5: str | None = None) -> bool:
+    """False if a file or folder is missing; UserError if it is unreadable or has another MD5."""
     try:
-        yield
-    except (OSError, RuntimeError) as error:
-        if missing:
+        there = path.exists()
+        intact = md5 is None or not there or check_integrity(str(path), md5)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    if not intact:
+        raise UserError(
+            f"{path} is damaged (its MD5 is not the official one): remove it, and the next start "
+            "downloads it again"
+        )
+    return there
+
+
+def download(
+    title: str,
+    folder: Path,
+    archive: str,
+    missing: Callable[[], list[str]],
+    fetch: Callable[[str], object],
+) -> None:
+    """Download a data set if files of it are missing in its folder: one process, others wait.
+
+    fetch: has torchvision download the archive into a directory, check its MD5 and unpack it. What
+    it leaves is moved to where the folder is, so that others see whole files only. An archive that
+    lies there is not downloaded again.
+    """
+    if not missing():
+        return
+    data_dir = folder.parent
+    made = not data_dir.exists()
+    try:
+        with locked(data_dir / "download.lock", f"waiting for the process that downloads {title}"):
+            if missing():  # not downloaded by another process meanwhile
+                with scratch_directory(data_dir / "download") as directory:
+                    if (data_dir / archive).exists():
+                        (directory / archive).symlink_to((data_dir / archive).absolute())
+                    fetch(str(directory))
+                    move(directory, data_dir)
+    except (OSError, RuntimeError, EOFError, HTTPException) as error:
+        if made:
             with suppress(OSError):
                 data_dir.rmdir()
+        found = f"{title} is not in {data_dir}"
+        if folder.exists():
+            found = f"{folder} lacks {', '.join(missing())}: {title} is incomplete"
         raise UserError(
-            f"{name} is not in {data_dir} and could not be downloaded ({error}): unpack "
-            f"{archive} there, or name its place by DATA_DIR (--data-dir)"
+            f"{found} and could not be downloaded ({error}): unpack {archive} in {data_dir}, or "
+            "name its place by DATA_DIR (--data-dir)"
         ) from error
 
 
@@ -182,7 +218,7 @@ def synthetic_cifar10(recipe: Recipe, _: Path) -> tuple[Images, Images]:
 
 # By the name of a data set: its training and its test images, at least as many as a recipe needs.
 LOADERS: dict[str, Callable[[Recipe, Path], tuple[Images, Images]]] = {
-    "cifar10": partial(cifar, CIFAR10),
+    "cifar10": cifar10,
     "cifar100": partial(cifar, CIFAR100),
     "imagenette": imagenette,
     "mnist": mnist,

@@ -77,7 +77,7 @@ class Local:
 
 
 def measure_cost(network: str, recipe: Recipe, dataset: Dataset, backend: Backend) -> Cost:
-    """The cost of a network here: the best time of a few iterations, and its memory.
+    """The cost of a network here: the least time of a few iterations, and its memory.
 
     On CUDA of a few times 20 iterations, which wake up the GPU and are not waited for singly.
     """
@@ -88,7 +88,7 @@ def measure_cost(network: str, recipe: Recipe, dataset: Dataset, backend: Backen
     learner = Learner(built, recipe, dataset.train, backend)
     stream = BatchStream.of(recipe, len(dataset.train), seed=0)
     times = []
-    for _ in range(4):
+    for _ in range(4 if on_gpu else 8):
         learner.load(stream.plan(0, count), [recipe.warmup_learning_rate] * count)
         start = time.perf_counter()
         learner.advance(count)

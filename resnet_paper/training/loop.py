@@ -162,6 +162,7 @@ class Training:
             test_error_precise = (yield from self.evaluate(dataset.test))[1]
             unaugmented = dataset.train[: recipe.unaugmented_images]
             train_error_clean = (yield from self.evaluate(unaugmented))[1]
+        state.seconds = self.seconds
         row = Measurement(
             iteration=state.iteration,
             learning_rate=learning_rate(recipe, state.iteration - 1, state.warming_up),
@@ -172,7 +173,7 @@ class Training:
             test_loss=round(test_loss, 6),
             test_error=round(test_error, 4),
             test_error_precise=round(test_error_precise, 4),
-            seconds=round(self.seconds, 1),
+            seconds=round(state.seconds, 1),
         )
         state.rows.append(row)
         self.learner.reset_training_errors()
@@ -206,7 +207,7 @@ class Training:
             train_error_clean = (yield from self.evaluate(self.dataset.train))[1]
         buffer = io.BytesIO()
         torch.save(self.learner.state().weights, buffer)
-        seconds = state.seconds  # up to the last measurement
+        images = state.iteration * self.recipe.batch_size
         digests = {
             "weights.pt": write(self.run.weights_file, buffer.getvalue()),
             "curve.csv": self.run.write_curve(state.rows),
@@ -214,8 +215,8 @@ class Training:
         self.run.write_record(
             {
                 **self.content,
-                "seconds": round(seconds, 1),
-                "images_per_second": round(state.iteration * self.recipe.batch_size / seconds, 1),
+                "seconds": round(state.seconds, 1),
+                "images_per_second": round(images / state.seconds, 1),
                 "warmup_end": state.warmup_end,
                 "diverged": state.iteration if state.diverged else None,
                 "test_error": last.test_error,
@@ -230,8 +231,9 @@ class Training:
         self.run.checkpoint_file.unlink(missing_ok=True)
 
     def save(self) -> None:
-        """Write a checkpoint of where the run stands."""
-        self.state.seconds = self.seconds
+        """Write a checkpoint of where the run stands; its seconds end with the last measurement."""
+        if not self.ended:
+            self.state.seconds = self.seconds
         checkpoint.save(self.run, self.content, self.state, self.learner.state())
         self.saved = time.monotonic()
 

@@ -1,11 +1,14 @@
-"""Runs at once are timed by turns, as training gives them."""
+"""What is timed, and that runs at once are timed by turns, as training gives them."""
 
 from typing import Any
 
 import pytest
+import torch
 
 from resnet_paper.bench import iterations
 from resnet_paper.runs.recipe import PAPER
+from resnet_paper.training import backend
+from resnet_paper.training.fused import support
 from resnet_paper.training.loop import ITERATIONS_AT_ONCE, MOST_AHEAD
 
 
@@ -40,3 +43,26 @@ def test_each_run_gets_its_iterations_and_none_runs_ahead(monkeypatch: pytest.Mo
     for learner in learners:
         assert learner.iterations == PAPER.measure_every // ITERATIONS_AT_ONCE["cpu"]
         assert learner.most < 2 * MOST_AHEAD, "of some thousand calls"
+
+
+def test_what_is_timed_follows_from_the_kernels_that_are_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(backend, "has_bfloat16", lambda device: False)
+    assert list(iterations.loops("cpu")) == ["ours", "plain PyTorch"]
+    monkeypatch.setattr(backend, "has_bfloat16", lambda device: True)
+    monkeypatch.setattr(backend, "can_compile", lambda: True)
+    assert list(iterations.loops("cpu")) == ["ours", "ours, KERNELS=fused", "plain PyTorch"]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(support, "missing", lambda: "")
+    assert list(iterations.loops("cuda")) == [
+        "ours",
+        "ours, KERNELS=fused",
+        "compiled blocks in a CUDA graph",
+        "plain PyTorch with resident data",
+        "plain PyTorch",
+    ]
+
+
+def test_figure_6_has_nine_networks() -> None:
+    assert len(set(iterations.FIGURE6)) == 9

@@ -22,7 +22,7 @@ from resnet_paper.runs.recipe import SETTINGS, Recipe
 from resnet_paper.runs.run import Run
 from resnet_paper.study.study import Study
 from resnet_paper.study.trainer import Trainer
-from resnet_paper.training import checkpoint
+from resnet_paper.training import checkpoint, data
 from resnet_paper.training.images import Dataset
 from tests.kills import ROOT
 from tests.training.trained import CPU, assert_same_result, complete, interrupted
@@ -37,7 +37,7 @@ def engine_of(**fields: Any) -> Any:
     """A Cluster without a Ray."""
     engine = object.__new__(cluster.Cluster)
     vars(engine).update(backend=CPU, dataset=None, memory=0, on_gpus=False, on_each_gpu=1)
-    vars(engine).update(asked=("auto", "auto"), folder=None)
+    vars(engine).update(asked=("auto", "auto", "auto"), folder=None)
     vars(engine).update(fields)
     return engine
 
@@ -170,9 +170,10 @@ def test_gpus_that_pytorch_cannot_use_leave_the_cores(
     monkeypatch.setattr(ray, "nodes", lambda: mixed)
     surveyed = []
 
-    def survey(engine: Any, device: str, precision: str) -> Any:
-        surveyed.append((device, precision, len(engine.nodes)))
-        return CPU, 0
+    def survey(engine: Any, device: str, precision: str, kernels: str) -> Any:
+        found = cluster.nodes("GPU" if engine.on_gpus else "CPU")
+        surveyed.append((device, precision, len(found)))
+        return found, CPU, 0
 
     monkeypatch.setattr(cluster.Cluster, "survey", survey)
     engine = cluster.Cluster("auto", "float32", recipe)
@@ -189,11 +190,11 @@ def test_a_node_that_cannot_train_a_run_counts_as_dead(
     run = Run(tmp_path, "small", "resnet-8", 0)
     other = replace(CPU, compiled=True)
     with pytest.raises(worker.NodeError, match=r"computes on .*, not on .*, compiled"):
-        next(worker.train(run, recipe, dataset, other, 1, {}, None, ("cpu", "float32")))
+        next(worker.train(run, recipe, dataset, other, 1, {}, None, ("cpu", "float32", "auto")))
     monkeypatch.setattr(worker.backends, "has_bfloat16", lambda _: False)
     fast = replace(CPU, precision="bfloat16")
     with pytest.raises(worker.NodeError, match=r"computes on .* in float32, not on .* bfloat16"):
-        next(worker.train(run, recipe, dataset, fast, 1, {}, None, ("auto", "auto")))
+        next(worker.train(run, recipe, dataset, fast, 1, {}, None, ("auto", "auto", "auto")))
 
     def full(*_: object) -> None:
         raise UserError("cannot write: make room") from OSError(28, "No space left on device")
@@ -203,6 +204,59 @@ def test_a_node_that_cannot_train_a_run_counts_as_dead(
         next(worker.train(run, recipe, dataset, CPU, 1, {}))
     with pytest.raises(worker.NodeError, match="No such file or directory"):
         next(worker.train(run, recipe, dataset, CPU, 1, {}, str(tmp_path / "missing")))
+
+
+def test_a_node_is_gone_when_ray_says_so_or_when_it_is_no_more_among_the_living(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cluster, "PATIENCE", 0.0)
+    one, other = {"NodeID": "one", "Alive": True}, {"NodeID": "other", "Alive": True}
+    died = cluster.RayError("its worker died")
+    monkeypatch.setattr(ray, "nodes", lambda: [one, other])
+    assert cluster.is_gone(one, cluster.TaskUnschedulableError("doesn't exist any more"))
+    assert not cluster.is_gone(one, died)
+    monkeypatch.setattr(ray, "nodes", lambda: [{**one, "Alive": False}, other])
+    assert cluster.is_gone(one, died)
+    assert not cluster.is_gone(one, task_error(KeyError("bug")))
+
+
+def test_a_cluster_whose_nodes_are_all_gone_is_asked_again_and_then_has_none(
+    recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    living = [[{**node(CPU=1.0), "Alive": True}], [{**node(CPU=2.0), "Alive": True}], []]
+    monkeypatch.setattr(ray, "nodes", lambda: living[0])
+
+    def answers(_: Any, asked: list[Any], *__: object) -> list[Any]:
+        living.pop(0)
+        return [(each, (CPU, 0)) for each in asked if each["Resources"]["CPU"] == 2]
+
+    monkeypatch.setattr(cluster.Cluster, "answers", answers)
+    found = cluster.Cluster("cpu", "float32", recipe).nodes
+    assert [each["Resources"] for each in found] == [{"CPU": 2.0}]
+    with pytest.raises(UserError, match="the Ray cluster has no node with a CPU"):
+        cluster.Cluster("cpu", "float32", recipe)
+
+
+@pytest.mark.parametrize("missing", ["run.json", "weights.pt", "curve.csv", "checkpoint.pt"])
+def test_a_file_that_did_not_arrive_is_named_and_nothing_is_kept(
+    tmp_path: Path, recipe: Recipe, dataset: Dataset, missing: str
+) -> None:
+    run = Run(tmp_path / "there", "small", "resnet-8", 0)
+    interrupted(run, recipe, dataset, at=5)
+    files = worker.files_of(run)
+    if missing in ("weights.pt", "curve.csv"):
+        files = worker.files_of(complete(run, recipe, dataset))
+    del files[missing]
+    here = Run(tmp_path / "here", "small", "resnet-8", 0)
+    with pytest.raises(ValueError, match=f"{missing} did not arrive"):
+        cluster.keep(here, files)
+    assert not here.directory.exists()
+
+
+def test_what_to_do_about_a_node_that_cannot_train_fits_the_cause() -> None:
+    without = task_error(ModuleNotFoundError("No module named 'msgspec'"))
+    assert cluster.remedy(without) == "install this package's dependencies there"
+    assert "Ray's logs" in cluster.remedy(task_error(RuntimeError("out of memory")))
 
 
 def task_error(cause: Exception) -> Exception:
@@ -368,6 +422,18 @@ def test_a_node_without_the_dependencies_is_one_line(
         assert "Traceback" not in capsys.readouterr().out
     finally:
         nodes.remove_node(without)
+
+
+@pytest.mark.slow
+def test_a_node_that_has_just_been_killed_is_left_out(
+    recipe: Recipe, nodes: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nodes.remove_node(nodes.add_node(num_cpus=1), allow_graceful=False)
+    with connection.connected("cpu", "float32", recipe) as engine:
+        assert [each["Resources"]["CPU"] for each in engine.nodes] == [2]
+        engine.take(data.load(recipe, Path("nowhere")))
+        assert len(list(engine.costs([("resnet-8", CPU)]))) == 1
+    assert "dependencies" not in capsys.readouterr().out
 
 
 DRIVER = """

@@ -35,6 +35,7 @@ def test_what_each_artefact_needs_trained() -> None:
         "shortcuts": ["resnet-26", "resnet-26-b", "resnet-26-c"],
         "comparison": ["simple-cnn", "resnet-18", "vgg-19"],
         "networks": [],
+        "gradients": [],
     }
     assert list(ARTEFACTS["table6"].networks(Wanted())) == [
         f"resnet-{depth}" for depth in (20, 32, 44, 56, 110)
@@ -78,7 +79,7 @@ def test_a_comparison_is_the_same_in_the_report_and_in_its_files(
     results = [record_run(network, settings="100-epochs") for network in networks]
     draw_all(results, "100-epochs", tmp_path / "drawn")
     lines = (tmp_path / "drawn/comparison.md").read_text().splitlines()[2:4]
-    sections = {each.title: each for each in report.sections(results, "100-epochs", "")}
+    sections = {each.title: each for each in report.sections(Recorded(results, "100-epochs"))}
     table = sections["Comparison"].table
     assert table is not None
     assert table.markdown().splitlines()[2:4] == lines
@@ -102,7 +103,7 @@ def test_a_network_that_no_other_table_shows_has_one(
     results = [record_run(network, settings=settings, parameters=1_234, train_error_clean=9.0)]
     files = draw_all(results, settings, tmp_path / "drawn")
     assert ({"networks.md", "networks.png"} <= files) == shown
-    titles = [each.title for each in report.sections(results, settings, "")]
+    titles = [each.title for each in report.sections(Recorded(results, settings))]
     assert ("Other networks" in titles) == shown
     if shown:
         line = (tmp_path / "drawn/networks.md").read_text().splitlines()[2]
@@ -153,5 +154,5 @@ def test_a_new_table_and_a_new_figure_are_one_entry(
     assert {"counts.md", "counts.csv", "mine.png", "mine.pdf"} <= draw_all(
         results, "paper", tmp_path / "drawn"
     )
-    titles = [each.title for each in report.sections(results, "paper", "")]
+    titles = [each.title for each in report.sections(Recorded(results, "paper"))]
     assert {"Counts", "Mine"} <= set(titles)

@@ -1,5 +1,6 @@
 """Figures show what was recorded, without torch, and come out the same each time."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -414,3 +415,36 @@ def test_the_same_runs_give_the_same_bytes(record_run: RecordRun, tmp_path: Path
 def test_drawing_imports_no_torch(module: str) -> None:
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_files_are_drawn_whatever_the_backend_and_the_users_matplotlibrc(
+    record_run: RecordRun, tmp_path: Path
+) -> None:
+    """To the same bytes, without pyplot; notebooks export a backend that .venv does not have."""
+    record_run("resnet-20", settings="tiny")
+    (tmp_path / "matplotlibrc").write_text(
+        "text.usetex: True\nbackend: TkAgg\nsavefig.bbox: tight\nlines.linewidth: 7\n"
+        "font.family: serif\nsavefig.transparent: True\n"
+    )
+    program = f"""
+import sys
+from pathlib import Path
+from resnet_paper.results import figures
+from resnet_paper.runs.recipe import TINY
+from resnet_paper.runs.run import finished_runs
+figure = figures.figure6(finished_runs(Path({str(tmp_path)!r}), "tiny"), TINY)
+figures.save(figure, Path(sys.argv[1]))
+assert "matplotlib.pyplot" not in sys.modules
+"""
+    root = Path(__file__).parents[2]
+    theirs = {
+        "MATPLOTLIBRC": str(tmp_path / "matplotlibrc"),
+        "MPLBACKEND": "module://no_such_inline.backend_inline",
+    }
+    plain = {name: value for name, value in os.environ.items() if name not in theirs}
+    for name, environment in (("plain", plain), ("theirs", {**plain, **theirs})):
+        command = [sys.executable, "-c", program, str(tmp_path / name)]
+        subprocess.run(command, cwd=root, env=environment, check=True)
+    for suffix in ("png", "pdf"):
+        drawn, expected = (tmp_path / f"{name}.{suffix}" for name in ("theirs", "plain"))
+        assert drawn.read_bytes() == expected.read_bytes()

@@ -150,9 +150,10 @@ def test_numbers_name_the_means_and_the_noise(record_run: RecordRun) -> None:
 
 
 def test_a_claims_verdict_is_the_first_of_its_comparisons() -> None:
-    fails, unmeasured, no_spread, within, holds = Verdict
+    fails, unmeasured, diverged, no_spread, within, holds = Verdict
     assert verdicts.verdict([holds, within, no_spread, unmeasured, fails]) == "does not hold"
     assert verdicts.verdict([holds, within, no_spread, unmeasured]) == "not measured yet"
+    assert verdicts.verdict([holds, within, no_spread, diverged]) == "diverged"
     assert verdicts.verdict([holds, within, no_spread]) == "spread not measured yet"
     assert verdicts.verdict([holds, within]) == "within noise"
     assert verdicts.verdict([holds, holds]) == "holds"
@@ -204,10 +205,31 @@ def test_a_run_that_diverged_is_counted(
     assert f"{int(diverged is not None)} of 2 runs of ResNet-110" in numbers_of(CONVERGES, results)
 
 
-def test_a_diverged_run_measures_nothing(record_run: RecordRun) -> None:
-    results = [record_run("plain-20"), record_run("plain-56", error=90.0, diverged=1_000)]
-    assert verdict_of(DEEPER_PLAIN, results) == "not measured yet"
-    assert numbers_of(DEEPER_PLAIN, results) == "plain-56 has no test error, 1 diverged"
+def test_a_network_that_diverged_has_no_error_to_compare(record_run: RecordRun) -> None:
+    diverged = record_run("plain-56", error=90.0, diverged=1_000)
+    assert verdict_of(DEEPER_PLAIN, [record_run("plain-20"), diverged]) == "diverged"
+    assert numbers_of(DEEPER_PLAIN, [diverged]) == "plain-20 not recorded"
+    assert verdict_of(DEEPER_PLAIN, [diverged]) == "not measured yet"
+    assert numbers_of(DEEPER_PLAIN, [record_run("plain-20"), diverged]) == "plain-56 diverged"
+    other = record_run("plain-56", 1, error=14.0)
+    assert verdict_of(DEEPER_PLAIN, [record_run("plain-20"), diverged, other]) == "holds"
+    assert "plain-56 14.00, 1 diverged" in numbers_of(
+        DEEPER_PLAIN, [record_run("plain-20"), diverged, other]
+    )
+
+
+def test_a_diverged_error_is_above_any_bound(record_run: RecordRun) -> None:
+    """plain-110's above 60%, as the paper says of it; ResNet-1202's is not below 0.1%."""
+    results = [record_run("plain-110", seed, 90.0, diverged=1_000) for seed in (0, 1)]
+    claim = "The error of plain-110 is above 60%"
+    assert verdict_of(claim, results) == "holds"
+    assert numbers_of(claim, results) == (
+        "training error 60 < plain-110 diverged (n = 2); test error 60 < plain-110 diverged (n = 2)"
+    )
+    fits = "ResNet-1202 has a training error below 0.1%"
+    results = [record_run("resnet-1202", diverged=1_000)]
+    assert verdict_of(fits, results) == "does not hold"
+    assert numbers_of(fits, results) == "training error ResNet-1202 diverged ≥ 0.1"
 
 
 def test_responses_are_means_over_the_layers(record_run: RecordRun) -> None:

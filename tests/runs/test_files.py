@@ -1,5 +1,6 @@
 """Files are written whole or not at all."""
 
+import errno
 import multiprocessing
 import os
 from collections.abc import Iterator
@@ -90,3 +91,36 @@ def test_asking_whether_a_folder_can_be_written_leaves_nothing(tmp_path: Path) -
     (tmp_path / "runs").touch()
     with pytest.raises(UserError, match="cannot write"):
         require_writable(tmp_path / "runs" / "demo")
+
+
+def test_the_names_of_files_and_new_folders_reach_the_disk_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power failure after a write could else lose the name of what it has written."""
+    synced, fsync = [], os.fsync
+
+    def spy(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", spy)
+    run = tmp_path / "resnet-20" / "seed-0"
+    write(run / "run.json", b"{}")
+    folders = [path for path in synced if path.is_dir()]
+    assert folders == [tmp_path, tmp_path / "resnet-20", run]
+    assert synced[-1] == run, "after the file has its name"
+
+
+def test_a_file_system_that_syncs_no_folders_is_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsync = os.fsync
+
+    def refuse(descriptor: int) -> None:
+        if Path(f"/proc/self/fd/{descriptor}").readlink().is_dir():
+            raise OSError(errno.EINVAL, "Invalid argument")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    write(tmp_path / "run.json", b"{}")
+    assert (tmp_path / "run.json").read_bytes() == b"{}"

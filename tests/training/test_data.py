@@ -1,10 +1,15 @@
 """The batch stream is a pure function, and augmentation is the paper's."""
 
 import hashlib
+import multiprocessing
+import os
 import pickle
 import shutil
 import struct
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -144,7 +149,7 @@ def test_cifar100_has_100_classes_and_its_own_folder(
     assert dataset.train.pixels.shape == (200, 3, 32, 32)
     assert dataset.test.labels.bincount().tolist() == [2] * 100
     (folder / "test").write_bytes(b"half a download")
-    with pytest.raises(UserError, match=r"test is damaged \(its MD5 is not CIFAR-100's\)"):
+    with pytest.raises(UserError, match=r"test is damaged \(its MD5 is not the official one\)"):
         data.load(recipe, tmp_path)
 
 
@@ -172,7 +177,7 @@ def test_mnist_has_one_channel_of_28_pixels(tmp_path: Path) -> None:
     assert dataset.normalise(dataset.train.pixels)[0].mean().item() == pytest.approx(-0.4242, 1e-3)
     images = folder / "t10k-images-idx3-ubyte"
     images.write_bytes(images.read_bytes()[:-100])
-    with pytest.raises(UserError, match="MNIST/raw has no images that can be read"):
+    with pytest.raises(UserError, match="MNIST has no images that can be read"):
         data.load(recipe, tmp_path)
 
 
@@ -245,3 +250,108 @@ def test_a_data_set_that_is_not_the_recipes_is_refused(
     assert [len(dataset.train), len(dataset.validation), len(dataset.test)] == [45, 5, 50]
     with pytest.raises(UserError, match=says):
         data.load(replace(fits, **changes), Path("nowhere"))
+
+
+CIFAR10_BATCHES = "cifar-10-batches-py"
+
+
+def fake_cifar10(monkeypatch: pytest.MonkeyPatch, download: Callable[[Path], None]) -> None:
+    """CIFAR-10 of two small files, and what downloads it into a directory."""
+    md5 = {name: hashlib.md5(name.encode()).hexdigest() for name in ("batch", "batches.meta")}
+    monkeypatch.setattr(data.CIFAR10, "train_list", [["batch", md5["batch"]]])
+    monkeypatch.setattr(data.CIFAR10, "test_list", [])
+    meta = {"filename": "batches.meta", "key": "label_names", "md5": md5["batches.meta"]}
+    monkeypatch.setattr(data.CIFAR10, "meta", meta)
+
+    def construct(self: Any, root: str, train: bool = True, download: bool = False) -> None:
+        self.data, self.targets = np.zeros((1, 32, 32, 3), np.uint8), [0]
+        if download:
+            fetch(Path(root))
+
+    fetch = download
+    monkeypatch.setattr(data.CIFAR10, "__init__", construct)
+
+
+def unpack(root: Path) -> None:
+    (root / CIFAR10_BATCHES).mkdir(exist_ok=True)
+    for name in ("batch", "batches.meta"):
+        (root / CIFAR10_BATCHES / name).write_bytes(name.encode())
+
+
+def load_with_others(data_dir: Path, log: Path, together: Any) -> None:
+    """What a process of a job array does; it writes a line where it has downloaded."""
+
+    def download(root: Path) -> None:
+        with log.open("a") as file:
+            file.write(f"{os.getpid()}\n")
+        (root / CIFAR10_BATCHES).mkdir()
+        for name in ("batch", "batches.meta"):
+            path = root / CIFAR10_BATCHES / name
+            path.write_bytes(b"half")  # what the others must never see
+            time.sleep(0.2)
+            path.write_bytes(name.encode())
+
+    with pytest.MonkeyPatch.context() as patch:
+        fake_cifar10(patch, download)
+        together.wait()
+        data.cifar10(PAPER, data_dir)
+
+
+def test_of_several_processes_one_downloads_and_the_others_wait(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    together, log = context.Barrier(6), tmp_path / "log"
+    data_dir = tmp_path / "data"
+    others = [
+        context.Process(target=load_with_others, args=(data_dir, log, together)) for _ in range(6)
+    ]
+    for each in others:
+        each.start()
+    for each in others:
+        each.join()
+    assert [each.exitcode for each in others] == [0] * 6
+    assert len(log.read_text().splitlines()) == 1
+    assert [path.name for path in data_dir.iterdir()] == [CIFAR10_BATCHES]
+
+
+def test_a_missing_file_of_cifar10_is_downloaded_else_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def offline(_: Path) -> None:
+        raise OSError("no network")
+
+    unpack(tmp_path)
+    (tmp_path / CIFAR10_BATCHES / "batches.meta").unlink()
+    fake_cifar10(monkeypatch, offline)
+    with pytest.raises(UserError, match=r"cifar-10-batches-py lacks batches\.meta.*\(no network\)"):
+        data.cifar10(PAPER, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [CIFAR10_BATCHES]
+    fake_cifar10(monkeypatch, unpack)
+    data.cifar10(PAPER, tmp_path)
+    assert (tmp_path / CIFAR10_BATCHES / "batches.meta").read_bytes() == b"batches.meta"
+
+
+def test_an_archive_that_lies_there_is_unpacked_and_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = tmp_path / "cifar-10-python.tar.gz"
+    archive.write_bytes(b"an archive")
+
+    def download(root: Path) -> None:
+        assert (root / archive.name).read_bytes() == b"an archive"
+        unpack(root)
+
+    fake_cifar10(monkeypatch, download)
+    data.cifar10(PAPER, tmp_path)
+    assert archive.read_bytes() == b"an archive"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [CIFAR10_BATCHES, archive.name]
+
+
+def test_what_a_killed_download_left_is_neither_seen_nor_in_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "download").mkdir()
+    (tmp_path / "download" / "half").touch()
+    (tmp_path / "download.lock").touch()
+    fake_cifar10(monkeypatch, unpack)
+    data.cifar10(PAPER, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [CIFAR10_BATCHES]

@@ -1,6 +1,6 @@
 """Fused kernels on a GPU: as exact as autocast, the same bits each time, and trainable.
 
-While they have not passed on one, KERNELS=auto means PyTorch's own: FUSED_IS_TESTED_ON_CUDA in
+While they have not passed on one, KERNELS=auto means PyTorch's own: FUSED_BY_DEFAULT in
 resnet_paper/training/backend.py.
 """
 
@@ -150,7 +150,7 @@ def test_alone_equals_side_by_side(tmp_path: Path, recipe: Recipe, dataset: Data
 
 def test_the_loss_of_the_first_iterations_is_as_by_cudnn() -> None:
     """Mean losses of four times 50 iterations of ResNet-20 at the paper's settings."""
-    recipe = replace(PAPER, dataset="synthetic", train_images=5_000)
+    recipe = replace(PAPER, dataset="synthetic", train_images=5_000, unaugmented_images=5_000)
     train_images = data.synthetic(5_000, seed=0)
     stream = BatchStream(5_000, BATCH, seed=0)
     losses: list[list[float]] = []

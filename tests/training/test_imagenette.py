@@ -170,7 +170,7 @@ def test_without_a_network_a_missing_folder_is_one_line(
         raise OSError("no network")
 
     monkeypatch.setattr(data.Imagenette, "_download", refuse)
-    with pytest.raises(UserError, match=r"unpack imagenette2-160\.tgz there") as caught:
+    with pytest.raises(UserError, match=r"unpack imagenette2-160\.tgz in") as caught:
         data.load(tiny, tmp_path)
     assert "\n" not in caught.value.message
 

@@ -11,13 +11,13 @@ from torch import nn
 
 from resnet_paper.errors import UserError
 from resnet_paper.networks.build import build
-from resnet_paper.networks.resnets import Network, bn_relu, option_a
+from resnet_paper.networks.resnets import Network, option_a
 from resnet_paper.runs.recipe import PAPER, Recipe
-from resnet_paper.runs.record import as_json
 from resnet_paper.runs.run import Run
 from resnet_paper.training import backend, checkpoint
 from resnet_paper.training.backend import Backend, compile_network
 from resnet_paper.training.fused import support
+from resnet_paper.training.fused.compiled import bn_relu
 from resnet_paper.training.images import Dataset
 from resnet_paper.training.loop import train
 from tests.training.fused_cases import error, randomised
@@ -43,7 +43,10 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("fast_cpu")
-def test_a_compiled_network_on_a_cpu_is_fused() -> None:
+def test_a_compiled_network_on_a_cpu_is_fused_where_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert backend.choose("cpu", iterations=64_000, kernels="fused").kernels == "fused"
+    assert backend.choose("cpu", iterations=64_000).kernels == "pytorch"
+    monkeypatch.setattr(backend, "FUSED_BY_DEFAULT", ("cpu",))
     assert backend.choose("cpu", iterations=64_000).kernels == "fused"
     assert backend.choose("cpu", iterations=64_000, kernels="pytorch").kernels == "pytorch"
     assert backend.choose("cpu", iterations=100).kernels == "pytorch"
@@ -52,8 +55,8 @@ def test_a_compiled_network_on_a_cpu_is_fused() -> None:
 @pytest.mark.usefixtures("gpu")
 def test_a_gpus_are_chosen_by_default_once_they_are_tested(monkeypatch: pytest.MonkeyPatch) -> None:
     assert backend.choose("cuda", kernels="fused") == replace(GPU, threads=1)
-    for tested, kernels in ((False, "pytorch"), (True, "fused")):
-        monkeypatch.setattr(backend, "FUSED_IS_TESTED_ON_CUDA", tested)
+    for devices, kernels in (((), "pytorch"), (("cuda",), "fused")):
+        monkeypatch.setattr(backend, "FUSED_BY_DEFAULT", devices)
         assert backend.choose("cuda").kernels == kernels
         assert backend.choose("cuda", "float32").kernels == "pytorch"
 
@@ -87,8 +90,10 @@ def test_a_run_keeps_its_kernels(tmp_path: Path, recipe: Recipe, dataset: Datase
     point = checkpoint.load(run)
     assert point is not None
     kernels = other.method(build("resnet-8"), recipe)["kernels"]
-    with pytest.raises(UserError, match="begun with kernels pytorch, not fused"):
-        checkpoint.check_same_run(run, point.content, {**as_json(recipe), "kernels": kernels})
+    with pytest.raises(
+        UserError, match="kernels pytorch, not fused: resume it with KERNELS=pytorch"
+    ):
+        checkpoint.check_same_run(run, point.content, recipe, {"kernels": kernels})
     with pytest.raises(UserError, match="holds a run begun with"):
         next(train(run, recipe, dataset, other))
 
@@ -102,9 +107,9 @@ def test_a_record_without_kernels_is_of_pytorchs(
     computed = dict(point.content["computed"])
     del computed["kernels"], computed["triton"]
     older = {**point.content, "computed": computed}
-    checkpoint.check_same_run(run, older, {**as_json(recipe), "kernels": "pytorch"})
+    checkpoint.check_same_run(run, older, recipe, {"kernels": "pytorch"})
     with pytest.raises(UserError, match="begun with kernels pytorch, not fused"):
-        checkpoint.check_same_run(run, older, {**as_json(recipe), "kernels": "fused"})
+        checkpoint.check_same_run(run, older, recipe, {"kernels": "fused"})
 
 
 @pytest.mark.parametrize("shortcut", [None, torch.randn(4, 3, 5, 5, dtype=torch.float64)])
@@ -115,7 +120,7 @@ def test_bn_shortcut_and_relu_as_one_function(shortcut: torch.Tensor | None) -> 
         torch.manual_seed(1)
         bn = randomised(nn.BatchNorm2d(3)).double()
         leaves = [x.clone().requires_grad_() for x in (y, shortcut) if x is not None]
-        z = bn_relu(bn, *leaves, fused=fused)
+        z = bn_relu(bn, *leaves) if fused else F.relu(bn(leaves[0]) + sum(leaves[1:]))
         z.pow(3).sum().backward()
         gradients = [leaf.grad for leaf in [*leaves, *bn.parameters()]]
         results.append([z, *gradients, *bn.buffers()])
@@ -124,7 +129,7 @@ def test_bn_shortcut_and_relu_as_one_function(shortcut: torch.Tensor | None) -> 
 
 
 @pytest.mark.skipif(not backend.can_compile(), reason="torch.compile does not work here")
-@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("whole", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_compiled_gradients_are_as_exact_as_plain_autocasts(whole: bool) -> None:
     network = randomised(Network((1,), (16,), option_a))
     assert isinstance(network, Network)
@@ -138,7 +143,7 @@ def test_compiled_gradients_are_as_exact_as_plain_autocasts(whole: bool) -> None
         logits = Backend("cpu", "bfloat16", compiled=True, threads=1).logits(each, images)
         F.cross_entropy(logits, labels).backward()
         errors.append(error(torch.cat([p.grad.flatten() for p in each.parameters()]), expected))
-    assert errors[1] <= errors[0]
+    assert errors[1] <= 1.05 * errors[0], "which round in another order"
     for (name, b), c in zip(compiled.named_buffers(), exact.buffers(), strict=True):
         assert error(b, c.double()) < 1e-2, name
     assert list(compiled.state_dict()) == list(exact.state_dict())

@@ -456,15 +456,15 @@ def test_a_checkpoint_of_another_format_is_refused_and_one_without_a_number_is_r
 def test_time_left_is_told_at_the_pace_so_far_until_this_sitting_has_one(
     tmp_path: Path, recipe: Recipe, dataset: Dataset
 ) -> None:
-    """Resumed inside a measurement, after 4 of 12 iterations in 40 seconds."""
+    """Resumed inside a measurement, after 4 of 12 iterations in 40,000 seconds."""
     run = Run(tmp_path, "tiny", "resnet-8", 0)
     interrupted(run, recipe, dataset, at=4)
     point = checkpoint.load(run)
     assert point is not None
-    point.state.seconds = 40.0
+    point.state.seconds = 40_000.0  # beside which those of the test are few
     checkpoint.save(run, point.content, point.state, point.learner)
     first = next(train(run, recipe, dataset, CPU))
-    assert first.seconds_left == pytest.approx(80, abs=5)
+    assert first.seconds_left == pytest.approx(80_000, rel=0.01)
 
 
 def test_what_a_run_is_resumed_from_needs_no_device(
@@ -481,3 +481,38 @@ def test_what_a_run_is_resumed_from_needs_no_device(
     begun = interrupted(Run(tmp_path, "tiny", "resnet-8", 1), recipe, dataset, at=4)
     with pytest.raises(UserError, match="begun with device cpu, not cuda"):
         checkpoint.resume_point(begun, recipe, gpu)
+
+
+def test_the_seconds_of_a_run_end_with_its_last_measurement(
+    tmp_path: Path, recipe: Recipe, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where it is stopped while it finishes, long after."""
+    run, now = Run(tmp_path, "tiny", "resnet-8", 0), time.monotonic
+    steps = train(run, recipe, dataset, CPU)
+    while (row := next(steps).row) is None or row.iteration < recipe.iterations:
+        pass
+    next(steps)
+    monkeypatch.setattr(loop.time, "monotonic", lambda: now() + 1_000)
+    steps.close()
+    result = complete(run, recipe, dataset).result()
+    assert result.record.seconds == result.curve["seconds"].iloc[-1] < 1_000
+    images = recipe.iterations * recipe.batch_size
+    assert result.record.images_per_second > images / 1_000
+
+
+def test_a_run_that_was_begun_otherwise_is_refused_with_a_way_back(
+    tmp_path: Path, recipe: Recipe, dataset: Dataset
+) -> None:
+    run = interrupted(Run(tmp_path, "tiny", "resnet-8", 0), recipe, dataset, at=5)
+    found = checkpoint.load(run)
+    assert found is not None
+    for key, recorded, now, way in (
+        ("compiled", True, False, r"install a C\+\+ compiler and Python's headers .*apt install g"),
+        ("device", "cuda", "cpu", r"resume it with DEVICE=cuda \(--device cuda\)"),
+        ("precision", "bfloat16", "float32", "resume it with PRECISION=bfloat16"),
+    ):
+        computed = {**found.content["computed"], key: recorded}
+        changed = {**found.content, "computed": computed}
+        checkpoint.save(run, changed, found.state, found.learner)
+        with pytest.raises(UserError, match=rf"begun with {key} {recorded}, not {now}: .*{way}"):
+            complete(run, recipe, dataset)

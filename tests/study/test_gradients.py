@@ -1,0 +1,133 @@
+"""What is measured of gradients, of which networks, and that it repeats."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from resnet_paper.errors import UserError
+from resnet_paper.networks.build import build
+from resnet_paper.runs import gradients as files
+from resnet_paper.runs.recipe import Recipe
+from resnet_paper.study import gradients
+from resnet_paper.study.gradients import Batches
+from resnet_paper.study.study import Study
+from resnet_paper.training.images import Dataset
+from tests.results.test_figures import RecordRun
+
+CASE = list(files.CASE)
+
+
+@pytest.fixture
+def batches(recipe: Recipe, dataset: Dataset) -> Batches:
+    return Batches(recipe, dataset.train)
+
+
+@pytest.fixture
+def study(small: None, tmp_path: Path) -> Study:
+    return Study(settings="small", root=tmp_path)
+
+
+def test_each_state_of_a_network_is_measured_the_same_each_time(
+    study: Study, record_run: RecordRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gradients, "BATCH_LAYERS", 1)
+    monkeypatch.setattr(gradients, "PRECISION_IMAGES", 2)
+    record_run("resnet-8", seed=3, settings="small", weights=build("resnet-8"))
+    record_run("resnet-8", seed=4, settings="small")  # without weights
+    measured = gradients.measure(study, ["resnet-8"], seeds=2)
+    cases = measured.layers[CASE].drop_duplicates().to_numpy().tolist()
+    assert cases == [
+        *(["resnet-8", "true", "he", "new", seed] for seed in (0, 1)),
+        *(["resnet-8", "false", "he", "new", seed] for seed in (0, 1)),
+        *(["resnet-8", "false", "pytorch", "new", seed] for seed in (0, 1)),
+        *(["resnet-8", "true", "he", state, 0] for state in ("1", "3", "10")),  # of 12 iterations
+        ["resnet-8", "true", "he", "trained", 3],
+    ]
+    assert measured.layers.groupby(CASE).size().eq(7).all()
+    measured.write(study.root)
+    read = files.read(study.root)
+    assert read is not None
+    for written, table in zip(measured, read, strict=True):
+        pd.testing.assert_frame_equal(written, table)
+
+    again = gradients.measure(study, ["resnet-8"], seeds=1)
+    same = measured.layers[measured.layers["seed"].isin([0, 3])]
+    pd.testing.assert_frame_equal(again.layers, same.reset_index(drop=True))
+
+
+def test_measuring_leaves_a_network_as_it_was(batches: Batches) -> None:
+    network = build("resnet-8").eval()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    gradients.layer_signals(network, list(batches.take(0, 0, 2)))
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    assert not network.training
+
+
+def test_numbers_are_means_over_batches(batches: Batches) -> None:
+    both = list(batches.take(0, 0, 2))
+    one, other = (gradients.layer_signals(build("plain-8"), [each]) for each in both)
+    mean = gradients.layer_signals(build("plain-8"), both)
+    columns = ["output_std", "gradient_norm", "relative_weight_gradient"]
+    expected = (one[columns] + other[columns]) / 2
+    pd.testing.assert_frame_equal(mean[columns], expected, rtol=1e-4)
+
+
+def test_the_first_iteration_is_that_of_the_recipe(batches: Batches, recipe: Recipe) -> None:
+    _, trained = next(gradients.first_iterations("plain-8", batches))
+    network = build("plain-8").train()
+    ((images, labels),) = batches.take(0, 0, 1)
+    F.cross_entropy(network(images), labels).backward()
+    start = network.stem.conv.weight
+    step = start.grad + recipe.weight_decay * start
+    expected = start - recipe.learning_rate * step
+    torch.testing.assert_close(trained.stem.conv.weight, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_networks_that_warm_up_are_followed_for_ten_iterations_at_the_lower_rate(
+    batches: Batches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gradients, "DEEP_ITERATIONS", 3)
+    monkeypatch.setattr(gradients, "build", lambda *_: build("resnet-8"))
+    followed = gradients.first_iterations("resnet-110", batches)
+    (first, network), (last, _) = ((count, state) for count, state in followed)
+    assert (first, last) == (1, 3)
+    assert next(network.parameters()).isfinite().all()
+
+
+@pytest.mark.parametrize("initialisation", gradients.INITIALISATIONS)
+def test_controls_have_no_bn_and_their_initialisation(initialisation: str) -> None:
+    network = gradients.control("plain-20", initialisation, seed=1)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+    weight = network.stages[0][0].conv1.weight
+    fan = 16 * 9
+    if initialisation == "pytorch":
+        assert weight.abs().max() <= fan**-0.5
+        assert weight.std().item() == pytest.approx((3 * fan) ** -0.5, rel=0.05)
+    else:
+        assert weight.std().item() == pytest.approx((2 / fan) ** 0.5, rel=0.05)
+    same = gradients.control("plain-20", initialisation, seed=1).stages[0][0].conv1.weight
+    assert torch.equal(weight, same)
+
+
+def test_weights_of_ones_own_are_measured(study: Study, tmp_path: Path) -> None:
+    network = build("resnet-8", seed=5)
+    torch.save(network.state_dict(), tmp_path / "weights.pt")
+    new = gradients.own_signals(study, "resnet-8", None)
+    own = gradients.own_signals(study, "resnet-8", tmp_path / "weights.pt")
+    assert len(new) == len(own) == 7
+    assert new["gradient_norm"].tolist() != own["gradient_norm"].tolist()
+    with pytest.raises(UserError, match="does not hold the weights of a resnet-14"):
+        gradients.own_signals(study, "resnet-14", tmp_path / "weights.pt")
+    with pytest.raises(UserError, match="64 pixels a side or more"):
+        gradients.own_signals(study, "imagenet-resnet-18", None)
+
+
+@pytest.mark.parametrize("content", ["", "network,layer\nplain-8,1\n", "\0"])
+def test_a_damaged_file_is_one_line(content: str, tmp_path: Path) -> None:
+    (tmp_path / "gradients.csv").write_text(content)
+    with pytest.raises(UserError, match="make gradients writes it"):
+        files.read(tmp_path)
