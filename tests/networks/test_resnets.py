@@ -216,7 +216,7 @@ def test_state_dict_follows_the_data() -> None:
         ("plain-18", "plain-14 or plain-20"),
         ("resnet-2", "resnet-8"),
         ("resnet20", "resnet-20"),
-        ("vgg-16", "vgg-19"),
+        ("vgg-18", "vgg-19"),
         ("resnet-21-b", "resnet-20-b or resnet-26-b"),
         ("plain-20-b", "resnet-20-b"),
         ("resnet-18-c", "resnet-20-c"),
