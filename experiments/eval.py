@@ -68,7 +68,7 @@ def main(study: Study, weights: Path | None, network: str | None, named: str | N
                 "NORMALISATION (--normalisation): 'per-pixel mean', 'channels', "
                 "'imagenet channels', or numbers"
             )
-        normalisations.append((chosen, normalisation(chosen)))
+        normalisations.append((chosen, normalisation(chosen, study.recipe.channels)))
     dataset = data.load(study.recipe, study.data_dir)
     classes = DATA_SETS[study.recipe.dataset].names_of_classes(study.recipe.classes)
     for (file, name, whose, content), (chosen, of) in zip(todo, normalisations, strict=True):

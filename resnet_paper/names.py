@@ -26,7 +26,7 @@ class Name(NamedTuple):
 
     kind: "plain" and "resnet" are section 4.2's nets of 6n+2 layers. option: the shortcut option of
     a "resnet", A, B or C; "" of others. width: its filters over section 4.2's. sizes: the least and
-    the greatest side of its images, in pixels. classes: how many by default.
+    the greatest side of its images, in pixels. channels, classes: how many by default.
     """
 
     kind: str
@@ -35,6 +35,7 @@ class Name(NamedTuple):
     width: int = 1
     title: str = ""
     sizes: tuple[int, int] = (8, 63)
+    channels: int = 3
     classes: int = CIFAR_CLASSES
     batch_norm: bool = True
 
@@ -49,6 +50,11 @@ def imagenet_resnet(depth: int) -> Name:
     return Name("imagenet-resnet", depth, sizes=(64, MOST), classes=IMAGENET_CLASSES)
 
 
+def without_bn(kind: str, depth: int, title: str) -> Name:
+    """A network for ImageNet from before BN."""
+    return imagenet_resnet(depth)._replace(kind=kind, title=title, batch_norm=False)
+
+
 # Networks whose names are not built of parts: each is an entry here and a function in `networks`.
 OTHERS = {
     "resnet-18": Name("four-stage", 18),
@@ -56,6 +62,11 @@ OTHERS = {
     **{f"imagenet-resnet-{depth}": imagenet_resnet(depth) for depth in (18, 34, 50, 101, 152)},
     "vgg-19": Name("vgg-19", 19, title="VGG-19", sizes=(32, 63)),
     "simple-cnn": Name("simple-cnn", 5, title="SimpleCNN", sizes=(32, 32), batch_norm=False),
+    "alexnet": without_bn("alexnet", 8, "AlexNet"),
+    "vgg-16": without_bn("vgg-16", 16, "VGG-16"),
+    "mnist-cnn": Name(
+        "mnist-cnn", 4, title="MNIST CNN", sizes=(28, 28), channels=1, batch_norm=False
+    ),
 }
 
 

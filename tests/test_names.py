@@ -35,8 +35,8 @@ def test_what_a_name_says(network: str, name: Name, title: str) -> None:
         ("resnet-20x1", "no network is called 'resnet-20x1'"),
         ("plain-20-b", "no network is called 'plain-20-b'"),
         ("resent-20", "did you mean resnet-20?"),
-        ("vgg-16", "did you mean vgg-19?"),
-        ("alexnet", "no network is called 'alexnet': names are"),
+        ("vgg-18", "did you mean vgg-19?"),
+        ("densenet", "no network is called 'densenet': names are"),
         ("resnet20", "did you mean resnet-20?"),
     ],
 )
@@ -58,6 +58,9 @@ def test_other_names_are_refused_with_the_nearest(network: str, says: str) -> No
         ("resnet20b", "resnet-20-b"),
         ("VGG19", "vgg-19"),
         ("SimpleCNN", "simple-cnn"),
+        ("AlexNet", "alexnet"),
+        ("VGG16", "vgg-16"),
+        ("MNIST_CNN", "mnist-cnn"),
         ("imagenet_resnet50", "imagenet-resnet-50"),
     ],
 )

@@ -23,7 +23,7 @@ BESIDE = ("n_averaged", "mean", "std")
 
 
 def load_weights(
-    network: str, content: bytes, name: str, classes: int | None = None, channels: int = 3
+    network: str, content: bytes, name: str, classes: int | None = None, channels: int | None = None
 ) -> nn.Module:
     """A network with its weights from the bytes of a file of that name.
 
@@ -85,7 +85,7 @@ def require_numbers(value: Tensor, name: str) -> None:
 
 
 def misfit(
-    name: str, network: str, said: str, found: State, classes: int | None, channels: int
+    name: str, network: str, said: str, found: State, classes: int | None, channels: int | None
 ) -> str:
     """What to say of weights that are not a network's, with the name of the one that they fit."""
     others = fitting(found, classes, channels)
@@ -93,7 +93,7 @@ def misfit(
     return f"{name} does not hold the weights of a {network} ({said}){remedy}"
 
 
-def fitting(found: State, classes: int | None, channels: int = 3) -> list[str]:
+def fitting(found: State, classes: int | None, channels: int | None) -> list[str]:
     """The networks with weights of these shapes."""
     shapes = Counter(tuple(value.shape) for value in found.values())
     layers = sum(len(shape) > 1 for shape in shapes.elements())  # projections among them

@@ -72,6 +72,18 @@ DATA_SETS = {
             *("French horn", "garbage truck", "gas pump", "golf ball", "parachute"),
         ),
     ),
+    "mnist": DataSet(
+        "MNIST",
+        train=60_000,
+        test=10_000,
+        image_size=28,
+        channels=1,
+        normalisation="mnist channel",
+        images="MNIST images",
+        folder="MNIST",
+        note="MNIST, which the paper does not train on.",
+        subject="Networks beside those",
+    ),
     "synthetic": DataSet(
         "CIFAR-10",
         images="synthetic images",

@@ -8,6 +8,7 @@ import operator
 import msgspec
 from msgspec.structs import astuple, replace
 
+from resnet_paper import names
 from resnet_paper.runs.datasets import DATA_SETS
 
 Channels = tuple[float, ...]  # a number for each channel
@@ -15,6 +16,7 @@ PER_PIXEL_MEAN = "per-pixel mean"
 # By the name of another normalisation: means and standard deviations of pixels in [0, 1].
 CHANNELS: dict[str, tuple[Channels, Channels]] = {
     "channels": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),  # of CIFAR-10
+    "mnist channel": ((0.1307,), (0.3081,)),
     "imagenet channels": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
 }
 
@@ -49,6 +51,7 @@ class Recipe(msgspec.Struct, frozen=True, rename=FILE_NAMES):
     batch_size: int = 128
     iterations: int = 64_000
     learning_rate: float = 0.1
+    learning_rate_without_bn: float | None = None  # of networks without BN; None: the same
     schedule: str = "step"  # of the learning rate: at milestones, or "cosine", to 0 at the end
     milestones: tuple[int, ...] = (32_000, 48_000)  # where the learning rate is divided by 10
     momentum: float = 0.9
@@ -73,9 +76,10 @@ class Recipe(msgspec.Struct, frozen=True, rename=FILE_NAMES):
             value = getattr(self, field)
             if not isinstance(value, int) or value < least:
                 raise ValueError(f"{field} is {value}, not a whole number of at least {least}")
-        for field in ("learning_rate", "warmup_learning_rate"):
-            if not 0 < getattr(self, field) < math.inf:
-                raise ValueError(f"{field} is {getattr(self, field)}, not above 0 and finite")
+        for field in ("learning_rate", "learning_rate_without_bn", "warmup_learning_rate"):
+            rate = getattr(self, field)
+            if rate is not None and not 0 < rate < math.inf:
+                raise ValueError(f"{field} is {rate}, not above 0 and finite")
         if not 0 <= self.momentum < 1:
             raise ValueError(f"momentum is {self.momentum}, not from 0 to below 1")
         for field in ("weight_decay", "warmup_error"):
@@ -98,6 +102,13 @@ class Recipe(msgspec.Struct, frozen=True, rename=FILE_NAMES):
                 f"{', '.join((PER_PIXEL_MEAN, *CHANNELS))}"
             )
         require_images(self)
+
+    def for_network(self, network: str) -> Recipe:
+        """The recipe by which one network is trained, with its learning rate."""
+        without_bn, rate = self.learning_rate_without_bn, self.learning_rate
+        if without_bn is not None and not names.parse(network).batch_norm:
+            rate = without_bn
+        return replace(self, learning_rate=rate, learning_rate_without_bn=None)
 
     def next_measurement(self, iteration: int, warming_up: bool) -> int:
         """The first iteration after this one at which the network is measured."""
@@ -229,6 +240,7 @@ EPOCHS_100 = replace(
 # Section 3.4's recipe for ImageNet, but for its length and batches: 10 epochs of 64 images.
 IMAGENETTE = replace(
     on("imagenette"),
+    learning_rate_without_bn=0.01,  # as AlexNet and VGG were trained
     batch_size=64,
     iterations=iterations(10, 9_469, 64),
     milestones=(iterations(5, 9_469, 64), iterations(7.5, 9_469, 64)),
@@ -239,11 +251,23 @@ IMAGENETTE = replace(
     statistics_batches=16,
 )
 
+# Five epochs, without augmentation: flipped digits are none.
+MNIST = replace(
+    on("mnist"),
+    iterations=iterations(5, 60_000),
+    milestones=(iterations(4, 60_000),),
+    learning_rate=0.02,
+    padding=0,
+    flips=False,
+    measure_every=iterations(1, 60_000),
+)
+
 SETTINGS = {
     "paper": PAPER,
     "paper-45k": replace(PAPER, train_images=45_000, validation_images=5_000),
     "overnight": OVERNIGHT,
     "cifar100": on("cifar100"),
+    "mnist": MNIST,
     "cosine": replace(PAPER, schedule="cosine", milestones=()),
     "tiny": TINY,
     "demo": replace(TINY, dataset="synthetic"),
@@ -266,6 +290,7 @@ SETTINGS = {
         batch_size=8,
         iterations=12,
         learning_rate=0.002,
+        learning_rate_without_bn=None,
         milestones=(6, 9),
         padding=8,
         measure_every=4,

@@ -108,7 +108,8 @@ class Run:
 
     def require_recipe(self, content: JSON, recipe: Recipe) -> None:
         """UserError unless a record's JSON is of this recipe."""
-        if differs := records.difference(records.recipe_of(content), as_json(recipe)):
+        expected = as_json(recipe.for_network(self.network))
+        if differs := records.difference(records.recipe_of(content), expected):
             raise UserError(
                 f"{self.directory} was trained with {differs}: choose another directory by RUNS "
                 "(--runs)"

@@ -52,16 +52,19 @@ def evaluate(
     return loss_and_error(classify(network, images, normalise), images.labels)
 
 
-def normalisation(text: str) -> Callable[[Images], Normalisation]:
+def normalisation(text: str, channels: int = 3) -> Callable[[Images], Normalisation]:
     """What training images are normalised by: a name, or "MEAN,MEAN,MEAN/STD,STD,STD" in [0, 1].
+
+    channels: of the images; as many means and deviations are needed.
 
     Raises UserError for anything else, naming what there is.
     """
-    names = (PAPER.normalisation, *CHANNELS)
+    known = [name for name, (means, _) in CHANNELS.items() if len(means) == channels]
+    names = (PAPER.normalisation, *known)
     if text in names:
         return lambda train: Normalisation.of(train, text)
     try:
-        means, stds = (channels(part) for part in text.split("/"))
+        means, stds = (numbers(part, channels) for part in text.split("/"))
     except ValueError:
         raise UserError(
             f"{text!r} is no normalisation: use {', '.join(map(repr, names))}, or numbers of "
@@ -76,7 +79,9 @@ def normalisation(text: str) -> Callable[[Images], Normalisation]:
     return lambda _: by_numbers
 
 
-def channels(text: str) -> Channels:
-    """Three numbers with commas between them; ValueError for anything else."""
-    red, green, blue = map(float, text.split(","))
-    return red, green, blue
+def numbers(text: str, count: int) -> Channels:
+    """So many numbers with commas between them; ValueError for anything else."""
+    found = tuple(map(float, text.split(",")))
+    if len(found) != count:
+        raise ValueError(f"{len(found)} numbers, not {count}")
+    return found

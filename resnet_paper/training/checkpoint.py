@@ -177,7 +177,7 @@ def check_same_run(run: Run, content: JSON, recipe: Recipe, method: Mapping[str,
     computed = as_json(msgspec.convert(content["computed"], Environment))
     differs = (
         difference({key: content.get(key) for key in identity}, identity)
-        or difference(recipe_of(content), as_json(recipe))
+        or difference(recipe_of(content), as_json(recipe.for_network(run.network)))
         or difference({key: computed[key] for key in method}, method)
     )
     if differs:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torchvision.datasets import CIFAR10, CIFAR100, Imagenette
+from torchvision.datasets import CIFAR10, CIFAR100, MNIST, Imagenette
 from torchvision.datasets.utils import check_integrity
 
 from resnet_paper.errors import UserError
@@ -113,6 +113,28 @@ def imagenette(recipe: Recipe, data_dir: Path) -> tuple[Images, Images]:
     return train, test
 
 
+def mnist(_: Recipe, data_dir: Path) -> tuple[Images, Images]:
+    """MNIST's 60,000 training and 10,000 test images, of one channel; UserError as `load`."""
+    folder = data_dir / DATA_SETS["mnist"].folder
+    files = [f"raw/{archive.removesuffix('.gz')}" for archive, _ in MNIST.resources]
+    download(
+        "MNIST",
+        folder,
+        "MNIST's four files, as MNIST/raw/train-images-idx3-ubyte,",
+        lambda: [name for name in files if not is_there(folder / name)],
+        lambda root: MNIST(root, download=True),
+    )
+    try:
+        parts = [MNIST(str(data_dir), train=train) for train in (True, False)]
+    except (OSError, AssertionError, KeyError, RuntimeError, ValueError) as error:
+        raise UserError(
+            f"{folder} has no images that can be read: move it away, and the next start downloads "
+            "them again"
+        ) from error
+    train, test = (Images(part.data[:, None], part.targets) for part in parts)
+    return train, test
+
+
 def is_there(path: Path, md5: str | None = None) -> bool:
     """False if a file or folder is missing; UserError if it is unreadable or has another MD5."""
     try:
@@ -199,5 +221,6 @@ LOADERS: dict[str, Callable[[Recipe, Path], tuple[Images, Images]]] = {
     "cifar10": cifar10,
     "cifar100": partial(cifar, CIFAR100),
     "imagenette": imagenette,
+    "mnist": mnist,
     "synthetic": synthetic_cifar10,
 }

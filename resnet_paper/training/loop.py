@@ -59,6 +59,7 @@ def train(
     with run.locked():
         if run.is_finished_with(recipe):  # by another process, while this one was busy
             return
+        recipe = recipe.for_network(run.network)
         training = begin(run, recipe, dataset, backend, concurrent)
         try:
             while not training.ended:

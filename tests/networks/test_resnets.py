@@ -216,7 +216,7 @@ def test_state_dict_follows_the_data() -> None:
         ("plain-18", "plain-14 or plain-20"),
         ("resnet-2", "resnet-8"),
         ("resnet20", "resnet-20"),
-        ("vgg-16", "vgg-19"),
+        ("vgg-18", "vgg-19"),
         ("resnet-21-b", "resnet-20-b or resnet-26-b"),
         ("plain-20-b", "resnet-20-b"),
         ("resnet-18-c", "resnet-20-c"),
@@ -272,6 +272,27 @@ def test_a_net_twice_as_wide_has_32_64_and_128_filters(kind: str) -> None:
     wide += 2 * (7 * 32 + 6 * 64 + 6 * 128) + 128 * 10 + 10
     assert counts.parameters(blueprint(f"{kind}-20x2")) == wide
     assert counts.depth(blueprint(f"{kind}-20x2")) == 20
+
+
+def test_vgg_16_is_torchvisions() -> None:
+    with torch.device("meta"):
+        theirs = sum(each.numel() for each in torchvision.models.vgg16().parameters())
+    assert counts.parameters(blueprint("vgg-16")) == theirs == 138_357_544
+
+
+def test_averages_are_those_of_adaptive_pooling() -> None:
+    for side in (3, 5, 6, 14):
+        maps = torch.randn(2, 3, side, side)
+        expected = torch.nn.functional.adaptive_avg_pool2d(maps, 6)
+        assert torch.allclose(baselines.AveragePool(6)(maps), expected, atol=1e-6)
+    assert torch.equal(baselines.AveragePool(6)(maps[..., :6, :6]), maps[..., :6, :6])
+
+
+def test_mnist_cnn_counted_by_hand() -> None:
+    """3x3 convolutions of 32 and 64 filters, then 3136-128-10, all with biases."""
+    by_hand = (9 * 32 + 32) + (9 * 32 * 64 + 64) + (3136 * 128 + 128) + (128 * 10 + 10)
+    assert counts.parameters(blueprint("mnist-cnn")) == by_hand == 421_642
+    assert build("mnist-cnn")(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
 
 
 def test_every_name_has_a_constructor() -> None:

@@ -113,6 +113,15 @@ def test_a_schedule_that_cannot_be_is_refused(changes: dict[str, str]) -> None:
         replace(PAPER, **changes)
 
 
+def test_networks_without_bn_may_have_a_rate_of_their_own() -> None:
+    recipe = SETTINGS["imagenette"]
+    rates = {name: recipe.for_network(name).learning_rate for name in ("alexnet", "vgg-16")}
+    assert rates == {"alexnet": 0.01, "vgg-16": 0.01}
+    with_bn = replace(recipe, learning_rate_without_bn=None)
+    assert recipe.for_network("imagenet-resnet-18") == with_bn, "as it was before there were others"
+    assert PAPER.for_network("simple-cnn") == PAPER
+
+
 def test_each_difference_from_the_paper_is_named() -> None:
     assert differences(PAPER) == ""
     said = "iterations 8,000, milestones 4,000 and 6,000, measure every 400"

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import pickle
 import shutil
+import struct
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -150,6 +151,43 @@ def test_cifar100_has_100_classes_and_its_own_folder(
     (folder / "test").write_bytes(b"half a download")
     with pytest.raises(UserError, match=r"test is damaged \(its MD5 is not the official one\)"):
         data.load(recipe, tmp_path)
+
+
+def write_mnist(data_dir: Path, images: int) -> Path:
+    """Made files of MNIST's layout: image k is of brightness k, and of class k modulo 10."""
+    folder = data_dir / "MNIST" / "raw"
+    folder.mkdir(parents=True)
+    labels = np.arange(images, dtype=np.uint8)
+    pixels = np.broadcast_to(labels[:, None, None], (images, 28, 28))
+    for part in ("train", "t10k"):
+        header = struct.pack(">4i", 2051, images, 28, 28)
+        (folder / f"{part}-images-idx3-ubyte").write_bytes(header + pixels.tobytes())
+        header = struct.pack(">2i", 2049, images)
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(header + (labels % 10).tobytes())
+    return folder
+
+
+def test_mnist_has_one_channel_of_28_pixels(tmp_path: Path) -> None:
+    folder = write_mnist(tmp_path, 30)
+    recipe = replace(SETTINGS["mnist"], train_images=30, test_images=30, unaugmented_images=30)
+    dataset = data.load(recipe, tmp_path)
+    assert dataset.train.pixels.shape == (30, 1, 28, 28)
+    assert dataset.train.pixels[:, 0, 5, 7].tolist() == list(range(30))
+    assert dataset.test.labels.tolist() == [*range(10)] * 3
+    assert dataset.normalise(dataset.train.pixels)[0].mean().item() == pytest.approx(-0.4242, 1e-3)
+    images = folder / "t10k-images-idx3-ubyte"
+    images.write_bytes(images.read_bytes()[:-100])
+    with pytest.raises(UserError, match="MNIST has no images that can be read"):
+        data.load(recipe, tmp_path)
+
+
+def test_a_recipe_may_neither_crop_nor_flip() -> None:
+    stream = BatchStream.of(SETTINGS["mnist"], images=50, seed=3)
+    plan = stream.plan(0, 2)
+    assert not plan.flip.any()
+    assert not plan.top.any()
+    whole = BatchStream(50, 128, seed=3, padding=0)
+    assert torch.equal(plan.indices, whole.plan(0, 2).indices)
 
 
 @needs_cifar10

@@ -14,6 +14,8 @@ from experiments import eval as evaluate
 from experiments import figures as all_figures
 from experiments import report, train
 from resnet_paper.errors import UserError
+from resnet_paper.networks import baselines
+from resnet_paper.networks.build import blueprint
 from resnet_paper.runs.datasets import DATA_SETS
 from resnet_paper.runs.recipe import SETTINGS, Recipe
 from resnet_paper.runs.run import Run
@@ -186,6 +188,28 @@ def test_interrupted_equals_uninterrupted(tmp_path: Path, data_dir: Path, tiny: 
     assert record.parameters == 11_515_688 - 990 * 513, "10 classes, not 1,000"
     assert (record.recipe.dataset, record.recipe.image_size) == ("imagenette", 64)
     assert cut.result().curve["iteration"].tolist() == [2, 3]
+
+
+@pytest.mark.parametrize("network", ["alexnet", "vgg-16"])
+def test_networks_without_bn_train_at_their_own_rate_and_resume(
+    network: str, tmp_path: Path, data_dir: Path, tiny: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With few hidden units and images, so that it is quick."""
+    monkeypatch.setattr(baselines, "HIDDEN", 8)
+    monkeypatch.setattr(Images, "evaluation_batch", 4)
+    blueprint.cache_clear()
+    few = {"train_images": 8, "test_images": 4, "unaugmented_images": 4, "batch_size": 2}
+    tiny = replace(tiny, iterations=2, milestones=(1,), **few)
+    recipe = replace(tiny, learning_rate_without_bn=0.001)
+    dataset = data.load(recipe, data_dir)
+    cut, whole = (Run(tmp_path / name, "tiny-imagenette", network, 0) for name in ("cut", "whole"))
+    interrupted(cut, recipe, dataset, at=1)
+    assert_same_result(complete(cut, recipe, dataset), complete(whole, recipe, dataset))
+    record = cut.result().record
+    assert record.recipe == replace(tiny, learning_rate=0.001)
+    assert cut.result().curve["learning_rate"].tolist() == [0.0001]
+    assert cut.is_finished_with(recipe)
+    blueprint.cache_clear()
 
 
 @pytest.mark.usefixtures("tiny")
