@@ -170,11 +170,7 @@ def test_gpus_that_pytorch_cannot_use_leave_the_cores(
     monkeypatch.setattr(ray, "nodes", lambda: mixed)
     surveyed = []
 
-<<<<<<< HEAD
-    def survey(engine: Any, device: str, precision: str, _: str) -> Any:
-=======
     def survey(engine: Any, device: str, precision: str, kernels: str) -> Any:
->>>>>>> main
         found = cluster.nodes("GPU" if engine.on_gpus else "CPU")
         surveyed.append((device, precision, len(found)))
         return found, CPU, 0
