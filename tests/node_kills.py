@@ -128,12 +128,12 @@ KINDS = {"node": kill_node, "worker": kill_worker, "driver": kill_driver}
 TURNS = ("node", "worker", "driver", "node", "node", "node")
 
 
-def kill_and_resume(study: Study, cluster: Any, kind: str, after: float) -> int | None:
+def kill_and_resume(study: Study, cluster: Any, kind: str, after: float, beyond: int) -> int | None:
     """Kill some seconds after training has begun; the iteration at which the run is resumed.
 
-    None if the run ended before.
+    beyond: the iteration that a checkpoint must have passed before. None if the run ended before.
     """
-    if not study.wait_for(lambda: study.worker > 0):
+    if not study.wait_for(lambda: study.worker > 0 and study.iteration > beyond):
         return None
     time.sleep(after)
     worker, held = study.worker, study.iteration
@@ -179,10 +179,16 @@ def kill_and_compare(kills: int, seed: int, root: Path) -> None:
             study = Study(root / f"killed-{runs}", "ray", RAY_ADDRESS=cluster.address)
             stack.callback(study.stop)
             study.start()
+            reached: list[int] = []
             while kinds:
-                iteration = kill_and_resume(study, cluster, kinds[-1], rng.uniform(0, after))
+                twice = len(reached) > 1 and reached[-1] == reached[-2]
+                beyond = reached[-1] if twice else -1  # after three deaths a run is given up
+                iteration = kill_and_resume(
+                    study, cluster, kinds[-1], rng.uniform(0, after), beyond
+                )
                 if iteration is None:
                     break
+                reached.append(iteration)
                 resumed.append((kinds.pop(), iteration))
                 click.echo(
                     f"{resumed[-1][0]} killed: run {runs} resumes from iteration {iteration:,}"

@@ -147,8 +147,10 @@ def figure(gradients: Gradients, recipe: Recipe) -> Figure:
         *by_layer, by_iteration = drawn.subplots(2, 2).flat
         for axes, (title, rows) in zip(by_layer, panels.items(), strict=True):
             draw_layers(axes, rows)
-            axes.set(title=title, xlabel="layer", xlim=(0, 1 + layers["layer"].max()))
-            axes.set_ylabel("gradient norm, relative to the last layer's")
+            axes.set(
+                title=title, xlabel="layer", xlim=(0, 1 + rows["layer"].max() if len(rows) else 1)
+            )
+            axes.set_ylabel("gradient norm / last layer's")
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         draw_iterations(by_iteration, summary(layers[with_bn]))
         legend_below(drawn, legend(layers))

@@ -55,7 +55,7 @@ def test_what_a_worker_sends_makes_the_files_of_a_local_run(
         files = worker.files_of(there)
         for news in worker.train(there, recipe, dataset, CPU, 1, files):
             cluster.keep(there, news.files)
-            if sitting == 0 and news.progress.iteration == 4:
+            if sitting == 0 and news.files:
                 break  # the worker dies
         assert there.checkpoint_file.exists() == (sitting == 0)
     assert_same_result(here, there)

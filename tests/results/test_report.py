@@ -359,3 +359,38 @@ def test_a_switch_shows_a_kind_of_curves_of_the_nets_that_are_on(opened: Any) ->
     assert visible(opened, "plain-20", PRECISE) is True
     assert visible(opened, "plain-20", TEST) is False
     assert opened.get_log("browser") == []
+
+
+def test_a_legends_number_goes_with_the_curves_that_it_is_of(opened: Any) -> None:
+    def entry() -> str:
+        texts = opened.find_elements("css selector", ".legend .traces")
+        (text,) = [each.text for each in texts if each.text.startswith("ResNet-20")]
+        return text
+
+    assert entry() == "ResNet-20 8.50, n = 2"
+    click_switch(opened, TEST)
+    assert entry() == "ResNet-20"
+    click_switch(opened, TEST)
+    assert entry() == "ResNet-20 8.50, n = 2"
+
+
+def test_a_table_says_that_it_scrolls_where_it_is_wider_than_the_page(opened: Any) -> None:
+    def hints() -> list[bool]:
+        opened.execute_async_script("setTimeout(arguments[0], 200)")
+        script = "return [...document.querySelectorAll('.hint')].map(hint => !hint.hidden)"
+        return opened.execute_script(script)
+
+    def resize(width: int) -> None:
+        metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        opened.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+
+    wide = """
+    const regions = [...document.querySelectorAll(".scroll")];
+    return regions.map(region => region.scrollWidth > region.clientWidth);
+    """
+    shown = []
+    for width in (390, 2_500):
+        resize(width)
+        shown.append(hints())
+        assert shown[-1] == opened.execute_script(wide)
+    assert sum(shown[0]) > sum(shown[1])
