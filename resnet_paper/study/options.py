@@ -205,7 +205,7 @@ def options(command: Callable[..., None]) -> Callable[..., None]:
         default=Study.data_dir,
         callback=data_directory,
         show_default=True,
-        help="Where CIFAR-10 and Imagenette are, or are downloaded to.",
+        help="Where the data sets are, or are downloaded to.",
     )
     @functools.wraps(command)
     def with_study(**arguments: Any) -> None:

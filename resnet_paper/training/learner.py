@@ -57,12 +57,11 @@ class LearnerState:
 
 
 def in_context(method: Work) -> Work:
-    """A Learner's method under its backend, enqueuing on the learner's CUDA stream if any."""
+    """A Learner's method in its `context`."""
 
     @functools.wraps(method)
     def wrapped(self: Learner, *arguments: Any) -> Any:
-        self.backend.activate()
-        with torch.cuda.stream(self.stream) if self.stream else nullcontext():
+        with self.context():
             return method(self, *arguments)
 
     return cast(Work, wrapped)
@@ -204,6 +203,13 @@ class Learner:
         """True while the device has work left; a CPU never has."""
         return self.stream is not None and not self.stream.query()
 
+    @contextmanager
+    def context(self) -> Iterator[None]:
+        """Context manager: the backend is active, work goes to the CUDA stream if there is one."""
+        self.backend.activate()
+        with torch.cuda.stream(self.stream) if self.stream else nullcontext():
+            yield
+
     @in_context
     def training_errors(self, images: int) -> tuple[float, float]:
         """Mean loss (nats) and error (%) over the images trained on since the last reset."""
@@ -215,14 +221,11 @@ class Learner:
 
     def evaluate(self, images: Images) -> Iterator[None]:
         """Add images to `evaluated`, unaugmented and in test mode; yields after each batch."""
-        self.reset_evaluation()
+        with self.context():
+            self.evaluated.reset()
         for start in range(0, len(images), at_once := len(self.labels)):
             self.evaluate_batch(images[start : start + at_once])
             yield
-
-    @in_context
-    def reset_evaluation(self) -> None:
-        self.evaluated.reset()
 
     @in_context
     def evaluate_batch(self, batch: Images) -> None:
@@ -240,20 +243,14 @@ class Learner:
     @contextmanager
     def buffers_kept(self) -> Iterator[None]:
         """Context manager: the network's buffers, BN's statistics among them, are restored."""
-        saved = self.copy_buffers()
+        with self.context():
+            saved = [buffer.clone() for buffer in self.network.buffers()]
         try:
             yield
         finally:
-            self.restore_buffers(saved)
-
-    @in_context
-    def copy_buffers(self) -> list[Tensor]:
-        return [buffer.clone() for buffer in self.network.buffers()]
-
-    @in_context
-    def restore_buffers(self, saved: list[Tensor]) -> None:
-        for buffer, value in zip(self.network.buffers(), saved, strict=True):
-            buffer.copy_(value)
+            with self.context():
+                for buffer, value in zip(self.network.buffers(), saved, strict=True):
+                    buffer.copy_(value)
 
     def recompute_statistics(self, plan: BatchPlan) -> Iterator[None]:
         """Set BN's statistics to the mean over a plan's batches of their means and variances.
@@ -264,24 +261,15 @@ class Learner:
         if not self.statistics:
             return
         self.load(plan, [])
-        self.reset_statistics()
+        with self.context():
+            torch._foreach_zero_(self.statistics_sums)
         for _ in range(len(plan)):
-            self.add_batch_statistics()
+            with self.context():
+                self.execute_statistics()
             yield
-        self.set_statistics(len(plan))
-
-    @in_context
-    def reset_statistics(self) -> None:
-        torch._foreach_zero_(self.statistics_sums)
-
-    @in_context
-    def add_batch_statistics(self) -> None:
-        self.execute_statistics()
-
-    @in_context
-    def set_statistics(self, batches: int) -> None:
-        for buffer, total in zip(self.statistics, self.statistics_sums, strict=True):
-            buffer.copy_(total / (BN_MOMENTUM * batches))
+        with self.context():
+            for buffer, total in zip(self.statistics, self.statistics_sums, strict=True):
+                buffer.copy_(total / (BN_MOMENTUM * len(plan)))
 
     @in_context
     def state(self) -> LearnerState:
