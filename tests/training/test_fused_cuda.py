@@ -18,7 +18,7 @@ from resnet_paper.runs.recipe import PAPER, Recipe
 from resnet_paper.runs.run import Run
 from resnet_paper.training import backend, data
 from resnet_paper.training.backend import Backend
-from resnet_paper.training.batches import BatchStream, Plan
+from resnet_paper.training.batches import BatchStream, BatchPlan
 from resnet_paper.training.fused import support
 from resnet_paper.training.images import Dataset
 from resnet_paper.training.learner import Learner
@@ -103,7 +103,7 @@ def test_twenty_graph_steps_equal_plain_ones(
         assert torch.equal(value, states[1][name]), name
 
 
-def trained(recipe: Recipe, dataset: Dataset, plan: Plan, kernels: str = "fused") -> Learner:
+def trained(recipe: Recipe, dataset: Dataset, plan: BatchPlan, kernels: str = "fused") -> Learner:
     chosen = backend.choose("cuda", kernels=kernels)
     learner = Learner(build("resnet-8"), recipe, dataset.train, chosen)
     learner.load(plan, [0.01] * len(plan))
