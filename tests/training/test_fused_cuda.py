@@ -18,7 +18,7 @@ from resnet_paper.runs.recipe import PAPER, Recipe
 from resnet_paper.runs.run import Run
 from resnet_paper.training import backend, data
 from resnet_paper.training.backend import Backend
-from resnet_paper.training.batches import BatchStream, BatchPlan
+from resnet_paper.training.batches import BatchPlan, BatchStream
 from resnet_paper.training.fused import support
 from resnet_paper.training.images import Dataset
 from resnet_paper.training.learner import Learner
