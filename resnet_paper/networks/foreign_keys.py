@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cmp_to_key
+from itertools import combinations
 
 from torch import Tensor
 
@@ -30,6 +31,7 @@ KINDS = {
     *("conv", "convs", "convolution", "convolutional"),
     *("bn", "bns", "norm", "norms", "batchnorm", "batch", "normalization", "normalisation"),
 }
+LETTERS = "abcdefgh"  # that count as numbers do; s, m and l have another order
 SHORTCUTS = {"shortcut", "downsample", "skip", "projection", "proj"}
 
 
@@ -176,15 +178,38 @@ def in_order(found: list[Unit]) -> list[Unit]:
                 continue
             if isinstance(a, int) and isinstance(b, int):
                 return a - b
-            if isinstance(a, str) and isinstance(b, str) and len(a) == len(b) == 1:  # a, b, c
-                return ord(a) - ord(b)
+            if {a, b} <= set(LETTERS):
+                return LETTERS.index(str(a)) - LETTERS.index(str(b))
             break
-        names = sorted((one.layer.name, other.layer.name))
-        raise UnmatchedError(
-            f"its keys do not say which comes first, {' or '.join(names)}, which have one shape"
-        )
+        raise unordered(one, other)
 
-    return sorted(found, key=cmp_to_key(compare))
+    ordered = sorted(found, key=cmp_to_key(compare))
+    require_no_lists(ordered)
+    return ordered
+
+
+def require_no_lists(ordered: Sequence[Unit]) -> None:
+    """UnmatchedError if layers are those of lists beside each other: conv1s.0, conv1s.1, conv2s.0.
+
+    Their blocks may be numbered by either. In conv4_2, conv4_3, conv5_1, ..., stages of different
+    lengths, conv's number comes first.
+    """
+    lists: dict[tuple[Word, ...], dict[tuple[Word, ...], Unit]] = {}
+    for unit in ordered:
+        of = words(unit.layer.name)
+        ends = [i + 2 for i, word in enumerate(of[:-1]) if word in KINDS]
+        end = next((end for end in ends if isinstance(of[end - 1], int)), len(of))
+        lists.setdefault(tuple(of[:end]), {})[tuple(of[end:])] = unit
+    for one, other in combinations(lists.values(), 2):
+        if len(one) > 1 and one.keys() == other.keys():
+            raise unordered([*one.values()][1], next(iter(other.values())))
+
+
+def unordered(one: Unit, other: Unit) -> UnmatchedError:
+    names = sorted((one.layer.name, other.layer.name))
+    return UnmatchedError(
+        f"its keys do not say which comes first, {' or '.join(names)}, which have one shape"
+    )
 
 
 def require_same_signatures(theirs: list[Unit], ours: list[Unit]) -> None:

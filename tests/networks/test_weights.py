@@ -258,9 +258,55 @@ def renamed(state: State, names: dict[str, str]) -> State:
     }
 
 
+def lists(names: str) -> Callable[[State], State]:
+    """Lists of first and of second convolutions, as conv1s.0, conv1s.1, conv2s.0, ..."""
+
+    def scheme(state: State) -> State:
+        return {
+            re.sub(r"(\d)\.(\d)\.(conv|bn)(\d)", names, key): value
+            for key, value in in_another_scheme(state).items()
+        }
+
+    return scheme
+
+
+@pytest.mark.parametrize("names", [r"\1.\3s\4.\2", r"\1.\3\4.\2", r"\1.\3\4s.\2", r"\1.\3_\4.b\2"])
+def test_lists_of_first_and_of_second_layers_are_not_taken_one_after_the_other(names: str) -> None:
+    message = refusal("plain-20", file_of(lists(names)(build("plain-20").state_dict())))
+    assert "its keys do not say which comes first, layer1." in message
+
+
+def test_stages_of_different_lengths_are_no_lists() -> None:
+    """conv4_2 to conv4_4 and conv5_1 to conv5_4 have one shape."""
+    state = trained("vgg-19").state_dict()
+    lengths, names = [2, 2, 4, 4, 4], {}
+    features = dict.fromkeys(key.rsplit(".", 1)[0] for key in state if "features" in key)
+    convolutions = [name for name in features if state[f"{name}.weight"].ndim == 4]
+    places = [f"{stage}_{i + 1}" for stage, n in enumerate(lengths, start=1) for i in range(n)]
+    for name, place in zip(convolutions, places, strict=True):
+        number = int(name.rsplit(".", 1)[1])
+        names |= {name: f"conv{place}", f"features.{number + 1}": f"bn{place}"}
+    scheme = {
+        f"{names.get(layer, layer)}.{role}": value
+        for key, value in state.items()
+        for layer, role in [key.rsplit(".", 1)]
+        if role != "num_batches_tracked"
+    }
+    assert "conv5_1.weight" in scheme
+    assert_loads("vgg-19", file_of(scheme), state)
+
+
 @pytest.mark.parametrize(
     ("scheme", "says"),
     [
+        (
+            lambda state: renamed(
+                state,
+                {"layer1.0.conv1": "layer1.0.s.conv", "layer1.0.conv2": "layer1.0.m.conv"}
+                | {"layer1.0.bn1": "layer1.0.s.bn", "layer1.0.bn2": "layer1.0.m.bn"},
+            ),
+            "which comes first, layer1.0.m.conv or layer1.0.s.conv",
+        ),
         (lambda state: {f"layer{i}": v for i, v in enumerate(state.values())}, "layer0 ends in no"),
         (lambda state: {str(i): v for i, v in enumerate(state.values())}, "0 ends in no such word"),
         (
@@ -301,7 +347,14 @@ def renamed(state: State, names: dict[str, str]) -> State:
         ),
     ],
     ids=[
-        *("no roles", "numbers alone", "unnumbered names", "unnumbered blocks", "BN without a"),
+        *(
+            "small and medium",
+            "no roles",
+            "numbers alone",
+            "unnumbered names",
+            "unnumbered blocks",
+            "BN without a",
+        ),
         *("BN of another number", "deeper", "another statistic", "twice", "two words"),
     ],
 )
