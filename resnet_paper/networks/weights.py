@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 import click
+import torch
 from torch import Tensor, nn
 
 from resnet_paper import names
@@ -53,7 +54,9 @@ def load_weights(
         if tuple(value.shape) != expected:
             said = f"{theirs} is {tuple(value.shape)}, not {expected}"
             raise UserError(misfit(name, network, said, found, classes, channels))
-        require_numbers(value, f"{name}: {theirs}")
+        require_numbers(value, needed[key].dtype, f"{name}: {theirs}")
+        if key.endswith("running_var") and (value < 0).any():
+            raise UserError(f"{name}: {theirs} has negative variances: is it a BN's running_var?")
     counts = {key: state.get(key, own[key]) for key in own.keys() - needed.keys()}
     built.load_state_dict({**counts, **{key: found[theirs] for key, theirs in keys.items()}})
     return built
@@ -75,12 +78,15 @@ def without_prefix(state: State, own: Mapping[str, Tensor]) -> State:
     return state
 
 
-def require_numbers(value: Tensor, name: str) -> None:
-    """UserError unless a tensor is of floats, all of them finite."""
+def require_numbers(value: Tensor, dtype: torch.dtype, name: str) -> None:
+    """UserError unless a tensor is of floats, all of them finite numbers of a dtype."""
+    if value.is_meta or value.layout != torch.strided:
+        kind = "on the meta device" if value.is_meta else "sparse"
+        raise UserError(f"{name} is {kind}: save dense weights")
     if not value.is_floating_point():
         kind = str(value.dtype).removeprefix("torch.")
         raise UserError(f"{name} is of {kind}, not of floats: save weights that are not quantised")
-    if not value.isfinite().all():
+    if not value.to(dtype).isfinite().all():
         raise UserError(f"{name} has NaN or infinite weights, as of a network that diverged")
 
 

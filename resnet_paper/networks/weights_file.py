@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import pickle
 import re
@@ -44,11 +45,11 @@ def other_kind(content: bytes) -> str | None:
     """What a file is that surely holds no weights, None of others."""
     if not content.strip():
         return "empty"
-    start = content[:1_000].lstrip().lower()
+    start = content[:1_000].removeprefix(codecs.BOM_UTF8).lstrip()
     for beginning, kind in BEGINNINGS.items():
-        if start.startswith(beginning):
+        if start.lower().startswith(beginning):
             return kind
-    if start.isascii() and all(chr(byte).isprintable() or chr(byte).isspace() for byte in start):
+    if is_text(content[:1_000]):
         return "a text file, not weights"
     if not zipfile.is_zipfile(io.BytesIO(content)):
         return None
@@ -60,6 +61,16 @@ def other_kind(content: bytes) -> str | None:
     if not any(name.endswith("data.pkl") for name in names):
         return "a ZIP archive that torch.save has not written: unpack it"
     return None
+
+
+def is_text(start: bytes) -> bool:
+    """True if a file that begins so is text, in UTF-8 or UTF-16."""
+    wide = start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    decoder = codecs.getincrementaldecoder("utf-16" if wide else "utf-8-sig")()
+    try:
+        return all(char.isprintable() or char.isspace() for char in decoder.decode(start))
+    except UnicodeDecodeError:
+        return False
 
 
 def is_safetensors(content: bytes) -> bool:
@@ -119,7 +130,7 @@ def unwrap(loaded: object, name: str) -> dict[str, Tensor]:
     of_tensors = [key for key in inside if all(isinstance(v, Tensor) for v in loaded[key].values())]
     chosen = named or of_tensors
     if len(chosen) > 1:
-        raise UserError(f"{name} holds several state dicts ({', '.join(chosen)}): {SAVE}")
+        raise UserError(f"{name} holds several state dicts ({', '.join(map(str, chosen))}): {SAVE}")
     if not chosen:
         found = ", ".join(f"{key} is {article(loaded[key])}" for key in others[:3])
         raise UserError(f"{name} holds no state dict ({found}): {SAVE}")

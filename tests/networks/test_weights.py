@@ -418,6 +418,29 @@ def test_weights_that_are_not_finite_are_refused(value: float, state: State) -> 
     assert refusal("resnet-8", file_of(state)).startswith(said)
 
 
+def test_weights_beyond_float32_are_refused(state: State) -> None:
+    state["classifier.weight"] = state["classifier.weight"].double() * 1e300
+    assert "has NaN or infinite weights" in refusal("resnet-8", file_of(state))
+
+
+def test_a_negative_variance_is_refused(state: State) -> None:
+    """As of a mean under the variance's name."""
+    state["stem.bn.running_var"][3] = -0.5
+    said = "a.pt: stem.bn.running_var has negative variances"
+    assert refusal("resnet-8", file_of(state)).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [(Tensor.to_sparse, "sparse"), (lambda t: t.to("meta"), "on the meta device")],
+)
+def test_weights_without_dense_numbers_are_refused(
+    change: Callable[[Tensor], Tensor], says: str, state: State
+) -> None:
+    state["stem.conv.weight"] = change(state["stem.conv.weight"])
+    assert f"a.pt: stem.conv.weight is {says}: " in refusal("resnet-8", file_of(state))
+
+
 @pytest.mark.parametrize("dtype", [torch.int8, torch.int64, torch.bool, torch.complex64])
 def test_weights_that_are_no_floats_are_refused(dtype: torch.dtype, state: State) -> None:
     content = file_of({key: value.to(dtype) for key, value in state.items()})
@@ -461,7 +484,12 @@ def arrays() -> bytes:
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d\nsize 9\n", "Git LFS pointer"),
         (b"<!DOCTYPE html>\n<title>Sign in</title>", "a web page (HTML)"),
         (b"\n\n<html lang='en'>caf\xc3\xa9", "a web page (HTML)"),
+        (b"\xef\xbb\xbf<!DOCTYPE html>", "a web page (HTML)"),
         (b'{"message": "Not Found"}', "a text file"),
+        ("<!-- caf\u00e9 --><html>".encode(), "a text file"),
+        (("\u00e9" * 1_000).encode()[1:], "damaged, incomplete or not written by torch.save"),
+        (("x" + "\u00e9" * 1_000).encode(), "a text file"),
+        ("<!DOCTYPE html>".encode("utf-16"), "a text file"),
         (b"<?xml version='1.0'?><Error>AccessDenied</Error>", "a text file"),
         (b"\x89HDF\r\n\x1a\n" + bytes(50), "an HDF5 file"),
         (gzip.compress(file_of({})), "compressed (gzip)"),
@@ -479,6 +507,10 @@ def arrays() -> bytes:
         (
             file_of({"generator": {"w": torch.zeros(2)}, "critic": {"w": torch.zeros(2)}}),
             "several state dicts (generator, critic)",
+        ),
+        (
+            file_of({0: {"w": torch.zeros(2)}, 1: {"w": torch.zeros(2)}}),
+            "several state dicts (0, 1)",
         ),
         (file_of({"w": torch.zeros(9_000)})[:5_000], "damaged, incomplete or not written by"),
         (b"\x80\x00 neither", "damaged, incomplete or not written by torch.save"),
