@@ -28,7 +28,7 @@ def revision() -> str:
             return version()  # of another repository, in which the package is installed or copied
         git("ls-files", "--error-unmatch", "--", "__init__.py")
         commit = git("describe", "--always", "--abbrev=12", "--exclude=*")
-        changed = git("status", "--porcelain", "--", ".")
+        changed = git("status", "--porcelain", "--untracked-files=normal", "--", ".")
     except (OSError, subprocess.CalledProcessError):
         return version()
     return f"{commit}-dirty" if changed else commit

@@ -53,6 +53,12 @@ def test_an_edited_or_new_file_of_the_package_does(repository: Path, path: str) 
     assert revision() == git(repository, "rev-parse", "--short=12", "HEAD") + "-dirty"
 
 
+def test_a_new_file_does_where_git_shows_none(repository: Path) -> None:
+    git(repository, "config", "status.showUntrackedFiles", "no")
+    (repository / "resnet_paper" / "training" / "new.py").write_text("")
+    assert revision().endswith("-dirty")
+
+
 def test_a_removed_file_of_the_package_does(repository: Path) -> None:
     (repository / "resnet_paper" / "errors.py").unlink()
     assert revision().endswith("-dirty")
