@@ -101,6 +101,8 @@ class Recipe(msgspec.Struct, frozen=True, rename=FILE_NAMES):
                 f"normalisation is {self.normalisation!r}, not one of "
                 f"{', '.join((PER_PIXEL_MEAN, *CHANNELS))}"
             )
+        if not isinstance(self.flips, bool):
+            raise ValueError(f"flips is {self.flips!r}, not True or False")
         require_images(self)
 
     def for_network(self, network: str) -> Recipe:
@@ -117,7 +119,7 @@ class Recipe(msgspec.Struct, frozen=True, rename=FILE_NAMES):
 
 
 def require_images(recipe: Recipe) -> None:
-    """ValueError unless a recipe's data set is known and has as many images."""
+    """ValueError unless a recipe's data set is known and has such images, and as many."""
     data_set = DATA_SETS.get(recipe.dataset)
     if data_set is None:
         raise ValueError(f"dataset is {recipe.dataset!r}, not one of {', '.join(DATA_SETS)}")
@@ -127,6 +129,16 @@ def require_images(recipe: Recipe) -> None:
     ):
         if count is not None and needed > count:
             raise ValueError(f"{data_set.title} has {count:,} {kind} images, not {needed:,}")
+    for field in ("channels", "classes"):
+        has, given = getattr(data_set, field), getattr(recipe, field)
+        if given != has:
+            raise ValueError(f"{data_set.title} has {has} {field}, not {given}")
+    means, _ = CHANNELS.get(recipe.normalisation, ((0.0,) * recipe.channels, ()))
+    if len(means) != recipe.channels:
+        raise ValueError(
+            f"normalisation {recipe.normalisation!r} is for {len(means)} channels, and "
+            f"{data_set.title} has {recipe.channels}"
+        )
 
 
 def learning_rate(recipe: Recipe, iteration: int, warming_up: bool = False) -> float:

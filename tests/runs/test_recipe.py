@@ -179,6 +179,10 @@ def test_the_epochs_settings() -> None:
         ({"warmup_learning_rate": -0.01}, "warmup_learning_rate is -0.01"),
         ({"momentum": 1.0}, "momentum is 1.0"),
         ({"weight_decay": -1e-4}, "weight_decay is -0.0001"),
+        ({"classes": 11}, "CIFAR-10 has 10 classes, not 11"),
+        ({"channels": 1}, "CIFAR-10 has 3 channels, not 1"),
+        ({"normalisation": "mnist channel"}, "for 1 channels, and CIFAR-10 has 3"),
+        ({"flips": "no"}, "flips is 'no', not True or False"),
     ],
 )
 def test_a_recipe_that_cannot_be_is_refused_when_it_is_made(
