@@ -34,6 +34,7 @@ from resnet_paper.runs.record import as_json
 from resnet_paper.runs.run import Result
 
 DIFFERS, WITHIN_NOISE, UNDECIDED = "differs", "within noise", "spread not measured yet"
+DIVERGED = "diverged"  # all runs of one side, which have no errors
 PUBLISHED, PAPERS = "published", "paper"
 TEST_ERROR = "test error"
 CURVE = "curve of test error, precise BN"
@@ -152,10 +153,12 @@ class Comparison(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """UNDECIDED where the difference or its noise is not known.
+        """DIVERGED where a side has no value, UNDECIDED where the noise is not known.
 
         No difference is within any noise.
         """
+        if 0 in (self.mine_runs, self.theirs_runs):
+            return DIVERGED
         if self.difference == 0:
             return WITHIN_NOISE
         if math.isnan(self.difference) or math.isnan(self.noise):

@@ -125,6 +125,8 @@ def test_a_run_that_diverged_differs_from_one_that_did_not(record_run: Record) -
     found = verdicts([record_run("resnet-20", 1, diverged=5_000)], [published])
     assert found.loc["share of diverged runs", "verdict"] == "differs"
     assert math.isnan(found.loc["test error", "mine"])
+    others = found["verdict"].drop("share of diverged runs")
+    assert set(others) == {"diverged"}
 
 
 def test_a_copy_counts_once_in_the_spread(record_run: Record) -> None:
