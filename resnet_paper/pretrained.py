@@ -58,7 +58,7 @@ def load(
     UnknownNetworkError if no network has this name.
     """
     require_arguments(network, stray, seed, runs, settings)
-    network, settings, root = canonical(network), settings.lower(), Path(runs).expanduser()
+    network, settings, root = canonical(network), settings.lower(), directory_of(runs)
     if parse(network).kind == "imagenet-resnet":
         raise UserError(f"{network} is for ImageNet's images: this loads networks for CIFAR-10's")
     chosen = first_seed(root, settings, network) if seed is None else int(seed)
@@ -97,6 +97,17 @@ def require_arguments(
         raise UserError(f"runs is a directory of runs, as 'my-runs', not {runs!r}")
     if not isinstance(settings, str):
         raise UserError(f"settings is a name, as 'paper' or 'overnight', not {settings!r}")
+
+
+def directory_of(runs: str | PathLike[str]) -> Path:
+    """A directory of runs, which need not exist, "~" expanded; UserError for a file."""
+    try:
+        root = Path(runs).expanduser()
+    except RuntimeError:
+        raise UserError(f"{runs}: there is no such home directory") from None
+    if root.exists() and not root.is_dir():
+        raise UserError(f"{root} is a file, not a directory of runs")
+    return root
 
 
 def none_recorded(run: Run, seed: int | None) -> str:

@@ -243,3 +243,12 @@ def test_published_weights_have_the_errors_that_their_runs_state() -> None:
         assert error == pytest.approx(record.published.test_error, abs=0.02), result
         # The run tested itself in bfloat16, where more errors also mean more undecided images.
         assert error == pytest.approx(record.test_error, abs=0.1, rel=0.01), result
+
+
+def test_runs_that_are_no_directory_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "runs.zip"
+    file.touch()
+    with pytest.raises(UserError, match=r"runs\.zip is a file, not a directory of runs"):
+        pretrained.load("resnet-20", runs=file)
+    with pytest.raises(UserError, match="no such home directory"):
+        pretrained.load("resnet-20", runs="~nobody-of-this-name/runs")
