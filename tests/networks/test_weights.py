@@ -279,7 +279,8 @@ def test_lists_of_first_and_of_second_layers_are_not_taken_one_after_the_other(n
 def test_stages_of_different_lengths_are_no_lists() -> None:
     """conv4_2 to conv4_4 and conv5_1 to conv5_4 have one shape."""
     state = trained("vgg-19").state_dict()
-    lengths, names = [2, 2, 4, 4, 4], {}
+    lengths = [2, 2, 4, 4, 4]
+    names: dict[str, str] = {}
     features = dict.fromkeys(key.rsplit(".", 1)[0] for key in state if "features" in key)
     convolutions = [name for name in features if state[f"{name}.weight"].ndim == 4]
     places = [f"{stage}_{i + 1}" for stage, n in enumerate(lengths, start=1) for i in range(n)]
