@@ -190,6 +190,19 @@ def test_runs_of_another_user_are_permission_denied(
         assert re.fullmatch(f"Error: {runs}.*: permission denied: .*\n", result.stderr)
 
 
+def test_a_data_directory_that_cannot_be_read_is_named() -> None:
+    """By its own variable, not that of the runs."""
+    with tempfile.TemporaryDirectory() as place:
+        Path(place, "file").touch()
+        for name, why in (("", "Permission denied"), ("file", "Not a directory")):
+            Path(place).chmod(0o755 if name else 0)
+            with another_user():
+                result = run(train.main, "--network", "resnet-8", "--data-dir", f"{place}/{name}")
+            assert result.exit_code == 2
+            assert f"DATA_DIR (--data-dir): {place}" in result.stderr
+            assert why in result.stderr
+
+
 @pytest.mark.usefixtures("small_demo")
 def test_training_writes_no_figures() -> None:
     Path("figures").symlink_to("/proc/no-such-place")
