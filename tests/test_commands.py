@@ -365,7 +365,8 @@ def test_nothing_recorded_is_said() -> None:
 
 
 @needs_cifar10
-def test_one_tiny_run_on_cifar10() -> None:
+def test_one_tiny_run_on_cifar10(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SETTINGS, "tiny", replace(recipe, dataset="cifar10"))
     arguments = ["--network", "resnet-8", "--settings", "tiny", "--data-dir", str(REAL_DATA)]
     result = run(train.main, *arguments)
     assert result.exit_code == 0, result.output
@@ -373,7 +374,10 @@ def test_one_tiny_run_on_cifar10() -> None:
 
 
 @pytest.mark.usefixtures("small_demo")
-def test_gradients_are_measured_once_and_drawn_by_all_that_draw() -> None:
+def test_gradients_are_measured_once_and_drawn_by_all_that_draw(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("resnet_paper.study.gradients.BATCH_LAYERS", 8)  # a batch of each state
     nets = [*DEMO, "--depths", "8", "--seeds", "2"]
     result = run(gradients.main, *nets)
     assert result.exit_code == 0, result.output
@@ -384,6 +388,7 @@ def test_gradients_are_measured_once_and_drawn_by_all_that_draw() -> None:
     assert [file.read_bytes() for file in files] == before, "what was measured stays"
 
 
+@pytest.mark.usefixtures("small_demo")
 def test_gradients_of_any_network_are_printed() -> None:
     result = run(of_network.main, *DEMO, "--network", "ResNet8")
     assert result.exit_code == 0, result.output
