@@ -190,6 +190,19 @@ def test_runs_of_another_user_are_permission_denied(
         assert re.fullmatch(f"Error: {runs}.*: permission denied: .*\n", result.stderr)
 
 
+def test_a_data_directory_that_cannot_be_read_is_named() -> None:
+    """By its own variable, not that of the runs."""
+    with tempfile.TemporaryDirectory() as place:
+        Path(place, "file").touch()
+        for name, why in (("", "Permission denied"), ("file", "Not a directory")):
+            Path(place).chmod(0o755 if name else 0)
+            with another_user():
+                result = run(train.main, "--network", "resnet-8", "--data-dir", f"{place}/{name}")
+            assert result.exit_code == 2
+            assert f"DATA_DIR (--data-dir): {place}" in result.stderr
+            assert why in result.stderr
+
+
 @pytest.mark.usefixtures("small_demo")
 def test_training_writes_no_figures() -> None:
     Path("figures").symlink_to("/proc/no-such-place")
@@ -352,7 +365,8 @@ def test_nothing_recorded_is_said() -> None:
 
 
 @needs_cifar10
-def test_one_tiny_run_on_cifar10() -> None:
+def test_one_tiny_run_on_cifar10(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SETTINGS, "tiny", replace(recipe, dataset="cifar10"))
     arguments = ["--network", "resnet-8", "--settings", "tiny", "--data-dir", str(REAL_DATA)]
     result = run(train.main, *arguments)
     assert result.exit_code == 0, result.output
@@ -360,7 +374,10 @@ def test_one_tiny_run_on_cifar10() -> None:
 
 
 @pytest.mark.usefixtures("small_demo")
-def test_gradients_are_measured_once_and_drawn_by_all_that_draw() -> None:
+def test_gradients_are_measured_once_and_drawn_by_all_that_draw(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("resnet_paper.study.gradients.BATCH_LAYERS", 8)  # a batch of each state
     nets = [*DEMO, "--depths", "8", "--seeds", "2"]
     result = run(gradients.main, *nets)
     assert result.exit_code == 0, result.output
@@ -371,6 +388,7 @@ def test_gradients_are_measured_once_and_drawn_by_all_that_draw() -> None:
     assert [file.read_bytes() for file in files] == before, "what was measured stays"
 
 
+@pytest.mark.usefixtures("small_demo")
 def test_gradients_of_any_network_are_printed() -> None:
     result = run(of_network.main, *DEMO, "--network", "ResNet8")
     assert result.exit_code == 0, result.output
