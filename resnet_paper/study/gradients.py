@@ -36,7 +36,7 @@ from resnet_paper.training.learner import Learner
 ITERATIONS = (1, 3, 10, 30, 100)
 INITIALISATIONS = ("he", "pytorch")
 OWN_BATCHES = 10
-MOST_PROCESSES = 8  # each takes up to 3 GB
+MOST_PROCESSES = 4  # each takes some GB of memory
 
 
 class Extent(NamedTuple):

@@ -59,6 +59,19 @@ def test_each_state_of_a_network_is_measured_the_same_each_time(
     pd.testing.assert_frame_equal(again.layers, same.reset_index(drop=True))
 
 
+@pytest.mark.parametrize("full", [False, True])
+def test_in_full_networks_that_warm_up_are_followed_as_far_as_others(
+    full: bool, tmp_path: Path
+) -> None:
+    study = Study(root=tmp_path)
+    last = {}
+    for network in ("plain-56", "plain-110"):
+        parts = list(gradients.parts_of(study, network, seeds=1, full=full))
+        last[network] = max(part.iterations for part in parts)
+        assert {part.extent.batches for part in parts} == {10 if full else 1}
+    assert last == {"plain-56": 100, "plain-110": 100 if full else 10}
+
+
 def test_measuring_leaves_a_network_as_it_was(batches: Batches) -> None:
     network = build("resnet-8").eval()
     before = {name: value.clone() for name, value in network.state_dict().items()}
