@@ -484,6 +484,12 @@ def arrays() -> bytes:
     return buffer.getvalue()
 
 
+def containing_itself() -> dict[str, object]:
+    checkpoint: dict[str, object] = {"epoch": 3}
+    checkpoint["state_dict"] = {"model": checkpoint}
+    return checkpoint
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [
@@ -510,6 +516,7 @@ def arrays() -> bytes:
         (file_of({"args": argparse.Namespace(lr=0.1)}), "a Namespace (argparse.Namespace)"),
         (file_of([1, 2]), "holds a list and no state dict"),
         (file_of({}), "holds an empty dict and no state dict"),
+        (file_of(containing_itself()), "holds a dict that contains itself"),
         (file_of({"epoch": 3, "lr": 0.1}), "no state dict (epoch is an int, lr is a float)"),
         (file_of({"w": torch.zeros(2), "epoch": 3}), "no state dict (epoch is an int)"),
         (
