@@ -90,4 +90,5 @@ def print_help() -> None:
 
 if __name__ == "__main__":
     sys.path[0] = str(HERE.parent)  # the package beside this directory
+    os.environ["MPLBACKEND"] = "agg"  # matplotlib refuses the name of a backend that it lacks
     main(*sys.argv[1:])

@@ -24,7 +24,7 @@ from resnet_paper.study.study import PUBLISHED, Study
     help="Settings of the runs that verify compares with; by default SETTINGS.",
 )
 def main(study: Study, against: str | None) -> None:
-    """Say whether finished runs agree with the published ones; exits with 1 if one differs."""
+    """Say whether finished runs agree with the published ones; exits with 1 if one does not."""
     if study.root.resolve() == PUBLISHED.resolve():
         raise UserError(
             f"{study.root} has the published runs: name your own by RUNS (--runs), as in "
@@ -53,7 +53,8 @@ def main(study: Study, against: str | None) -> None:
     click.echo(
         ", ".join(f"{count} {verdict}" for verdict, count in verdicts.value_counts().items())
     )
-    sys.exit(int(verify.DIFFERS in set(verdicts)))
+    lost = (table.numbers["mine_runs"] == 0) & (table.numbers["theirs_runs"] > 0)
+    sys.exit(int(lost.any() or verify.DIFFERS in set(verdicts)))
 
 
 if __name__ == "__main__":

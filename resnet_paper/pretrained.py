@@ -1,5 +1,6 @@
 """Published networks with their weights and their normalisation: `load("resnet-20")`."""
 
+from difflib import SequenceMatcher
 from numbers import Integral
 from os import PathLike
 from pathlib import Path
@@ -97,6 +98,9 @@ def require_arguments(
         raise UserError(f"runs is a directory of runs, as 'my-runs', not {runs!r}")
     if not isinstance(settings, str):
         raise UserError(f"settings is a name, as 'paper' or 'overnight', not {settings!r}")
+    for value in (str(runs), settings):
+        if "\0" in value:
+            raise UserError(f"{value!r} contains a NUL character, which no path can")
 
 
 def directory_of(runs: str | PathLike[str]) -> Path:
@@ -124,7 +128,13 @@ def none_recorded(run: Run, seed: int | None) -> str:
     said = f"{run.root} has no weights of {asked} by the settings {run.settings!r}; it has: {found}"
     if not alike:
         return said
-    nearest = min(alike, key=lambda each: (each.settings != run.settings, each.seed != run.seed))
+    nearest = max(
+        alike,
+        key=lambda each: (
+            SequenceMatcher(None, each.settings, run.settings).ratio(),
+            each.seed == run.seed,
+        ),
+    )
     changes = [f"seed={nearest.seed}"] * (seed is not None and nearest.seed != seed)
     changes += [f"settings={nearest.settings!r}"] * (nearest.settings != run.settings)
     return f"{said}: try {', '.join(changes)}" if changes else said

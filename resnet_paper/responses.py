@@ -1,7 +1,10 @@
 """Figure 7 from the recorded weights, or of any weights: `python -m resnet_paper.responses`."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
+
+os.environ["MPLBACKEND"] = "agg"  # matplotlib refuses the name of a backend that it lacks
 
 import click
 

@@ -48,6 +48,15 @@ DEMO = ["--settings", "demo"]
 IMAGENETTE = ["--settings", "imagenette"]
 
 
+@pytest.mark.parametrize("command", ["experiments figures", "-m resnet_paper.responses"])
+def test_commands_draw_whatever_backend_the_environment_names(command: str) -> None:
+    environment = {**os.environ, "MPLBACKEND": "nonsense"}
+    argv = [sys.executable, *command.split(), "--help"]
+    root = Path(__file__).parents[1]
+    answer = subprocess.run(argv, cwd=root, env=environment, capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stderr
+
+
 @pytest.fixture(autouse=True)
 def _in_an_empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

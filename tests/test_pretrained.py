@@ -176,6 +176,14 @@ def test_weights_of_other_settings_or_seeds_are_suggested(
     assert caught.value.message.endswith(f"; it has: resnet-8 seed 3 (overnight): {remedy}")
 
 
+@pytest.mark.parametrize(
+    ("typed", "nearest"), [("papr", "paper"), ("papre", "paper"), ("nigth", "overnight")]
+)
+def test_of_several_settings_the_nearest_name_is_suggested(typed: str, nearest: str) -> None:
+    with pytest.raises(UserError, match=f"try settings='{nearest}'$"):
+        pretrained.load("resnet-20", settings=typed)
+
+
 def test_resnet_110_is_published_by_other_settings() -> None:
     with pytest.raises(UserError, match=r"try settings='overnight'$"):
         pretrained.load("resnet-110")
@@ -192,6 +200,8 @@ def test_resnet_110_is_published_by_other_settings() -> None:
         (["resnet-8"], {"seed": True}, "seed is a whole number, as 0, or None, not True"),
         (["resnet-8"], {"runs": 3}, "runs is a directory of runs, as 'my-runs', not 3"),
         (["resnet-8"], {"settings": None}, "settings is a name, as 'paper' or 'overnight'"),
+        (["resnet-8"], {"settings": "pa\0per"}, "'pa.x00per' contains a NUL character"),
+        (["resnet-8"], {"runs": Path("my\0runs")}, "'my.x00runs' contains a NUL character"),
     ],
 )
 def test_a_stray_or_wrong_argument_is_a_plain_sentence(

@@ -49,6 +49,16 @@ def test_a_run_by_another_recipe_that_ends_elsewhere_differs() -> None:
     assert "1 differs" in answer.output
 
 
+def test_my_only_run_diverged_and_the_published_one_did_not() -> None:
+    mine = Run(Path("mine"), "overnight", "resnet-20", 0)
+    found = mine.read()
+    assert found is not None
+    mine.write_record({**found[0], "diverged": 5_000})
+    answer = run("--settings", "overnight")
+    assert answer.exit_code == 1
+    assert "4 diverged, 1 spread not measured yet" in answer.output
+
+
 def test_the_settings_of_the_published_runs_can_be_others() -> None:
     shutil.move("mine/overnight", "mine/tiny")
     assert run("--settings", "tiny", "--against", "overnight").exit_code == 0

@@ -149,7 +149,12 @@ def parse(key: str) -> tuple[str, str]:
 
 
 def words(name: str) -> list[Word]:
-    """Words and numbers of a name: "layer1.0.conv2" is layer, 1, 0, conv, 2."""
+    """Words and numbers of a name: "layer1.0.conv2" is layer, 1, 0, conv, 2.
+
+    UnmatchedError for "layer1.-3": a "-" separates words and numbers, as in "block-3".
+    """
+    if re.search(r"(^|[^a-z0-9])-\d", name.lower()):
+        raise UnmatchedError(f"its keys number layers below 0, as {name}")
     plain = re.sub(r"(conv|norm)\dd", r"\1", name.lower())
     return [int(word) if word.isdigit() else word for word in re.findall(r"[a-z]+|\d+", plain)]
 

@@ -38,7 +38,10 @@ def read_state(content: bytes, name: str) -> dict[str, Tensor]:
     if kind := other_kind(content):
         raise UserError(f"{name} is {kind}")
     loaded = by_safetensors(content, name) if is_safetensors(content) else by_torch(content, name)
-    return unwrap(loaded, name)
+    try:
+        return unwrap(loaded, name)
+    except RecursionError:
+        raise UserError(f"{name} holds a dict that contains itself: {SAVE}") from None
 
 
 def other_kind(content: bytes) -> str | None:

@@ -42,8 +42,9 @@ PANELS = 3  # of the picture, in a row
 EXPLANATION = (
     "Errors in %, losses in nats, at the last iteration: mean ± sample standard deviation of n "
     "runs. Two means differ if their difference is above the noise, t s √(1/n₁ + 1/n₂), as in the "
-    "claims. The difference of curves is the root mean square distance of the mean curves. About "
-    "one comparison in 20 differs by chance."
+    "claims. The difference of curves is the root mean square distance of the mean curves. Of the "
+    "share of diverged runs, s is over the runs of both sides together. About one comparison in 20 "
+    "differs by chance."
 )
 
 # By a quantity's name: its value for a run. Errors in %, the loss in nats.
@@ -227,8 +228,10 @@ def comparisons(
         yield compare_curves((*about, CURVE, PUBLISHED), pair, groups)
         mine, theirs = diverged(pair.mine), diverged(pair.published)
         if mine.any() or theirs.any():
-            exact = Spread(0.0, 1, "a count")
-            yield compare((*about, "share of diverged runs", PUBLISHED), mine, theirs, exact)
+            both = pd.concat([diverged(pair.own), theirs])
+            over_both = Spread(both.std(), len(both) - 1, "measured here")
+            of = over_both if is_enough(over_both) else None
+            yield compare((*about, "share of diverged runs", PUBLISHED), mine, theirs, of)
     error, runs = pair.papers_error
     if recipe == PAPER and runs:
         of_test = spread_of([pair.own], groups, TEST_ERROR, recipe)

@@ -6,7 +6,7 @@ import math
 import operator
 
 import msgspec
-from msgspec.structs import astuple, replace
+from msgspec.structs import astuple, fields, replace
 
 from resnet_paper import names
 from resnet_paper.runs.datasets import DATA_SETS
@@ -29,7 +29,15 @@ LEAST = {
     **dict.fromkeys(("unaugmented_images", "statistics_batches"), 1),
     **dict.fromkeys(("validation_images", "padding", "warmup_depth"), 0),
 }
-
+# The types of fields, in words.
+TYPES = {
+    int: "a whole number",
+    float: "a number",
+    float | None: "a number or None",
+    bool: "True or False",
+    str: "a string",
+    tuple[int, ...]: "a tuple of whole numbers",
+}
 
 SCHEDULES = ("step", "cosine")
 
@@ -72,10 +80,10 @@ class Recipe(msgspec.Struct, frozen=True, rename=FILE_NAMES):
     statistics_batches: int = 64  # augmented batches that BN statistics are recomputed over (open)
 
     def __post_init__(self) -> None:
+        require_types(self)
         for field, least in LEAST.items():
-            value = getattr(self, field)
-            if not isinstance(value, int) or value < least:
-                raise ValueError(f"{field} is {value}, not a whole number of at least {least}")
+            if getattr(self, field) < least:
+                raise ValueError(f"{field} is {getattr(self, field)}, not at least {least}")
         for field in ("learning_rate", "learning_rate_without_bn", "warmup_learning_rate"):
             rate = getattr(self, field)
             if rate is not None and not 0 < rate < math.inf:
@@ -101,8 +109,6 @@ class Recipe(msgspec.Struct, frozen=True, rename=FILE_NAMES):
                 f"normalisation is {self.normalisation!r}, not one of "
                 f"{', '.join((PER_PIXEL_MEAN, *CHANNELS))}"
             )
-        if not isinstance(self.flips, bool):
-            raise ValueError(f"flips is {self.flips!r}, not True or False")
         require_images(self)
 
     def for_network(self, network: str) -> Recipe:
@@ -116,6 +122,19 @@ class Recipe(msgspec.Struct, frozen=True, rename=FILE_NAMES):
         """The first iteration after this one at which the network is measured."""
         every = self.measure_every_in_warmup if warming_up else self.measure_every
         return min((iteration // every + 1) * every, self.iterations)
+
+
+def require_types(recipe: Recipe) -> None:
+    """ValueError unless each field has a value of its type."""
+    for field in fields(recipe):
+        value = getattr(recipe, field.name)
+        try:
+            fits = msgspec.convert(value, field.type) == value
+        except msgspec.ValidationError:
+            fits = False
+        if not fits:
+            kind = TYPES.get(field.type, field.type)
+            raise ValueError(f"{field.name} is {value!r}, not {kind}")
 
 
 def require_images(recipe: Recipe) -> None:

@@ -339,6 +339,13 @@ def test_stages_of_different_lengths_are_no_lists() -> None:
             "bn1.running_std ends in no such word",
         ),
         (
+            lambda state: {
+                re.sub(r"layer(\d)", lambda stage: f"layer.-{4 - int(stage[1])}", key): value
+                for key, value in in_another_scheme(state).items()
+            },
+            "its keys number layers below 0, as layer.-3.0.conv1",
+        ),
+        (
             lambda state: in_another_scheme(state) | {"conv1/weight": state["stem.conv.weight"]},
             "conv1.weight and conv1/weight are both the weight of conv1",
         ),
@@ -356,7 +363,7 @@ def test_stages_of_different_lengths_are_no_lists() -> None:
             "unnumbered blocks",
             "BN without a",
         ),
-        *("BN of another number", "deeper", "another statistic", "twice", "two words"),
+        *("BN of another number", "deeper", "another statistic", "negative", "twice", "two words"),
     ],
 )
 def test_what_keys_do_not_say_is_not_guessed(
@@ -477,6 +484,12 @@ def arrays() -> bytes:
     return buffer.getvalue()
 
 
+def containing_itself() -> dict[str, object]:
+    checkpoint: dict[str, object] = {"epoch": 3}
+    checkpoint["state_dict"] = {"model": checkpoint}
+    return checkpoint
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [
@@ -503,6 +516,7 @@ def arrays() -> bytes:
         (file_of({"args": argparse.Namespace(lr=0.1)}), "a Namespace (argparse.Namespace)"),
         (file_of([1, 2]), "holds a list and no state dict"),
         (file_of({}), "holds an empty dict and no state dict"),
+        (file_of(containing_itself()), "holds a dict that contains itself"),
         (file_of({"epoch": 3, "lr": 0.1}), "no state dict (epoch is an int, lr is a float)"),
         (file_of({"w": torch.zeros(2), "epoch": 3}), "no state dict (epoch is an int)"),
         (

@@ -120,10 +120,39 @@ def test_the_distance_of_curves_is_a_root_mean_square(record_run: Record) -> Non
     assert row["verdict"] == "differs"
 
 
-def test_a_run_that_diverged_differs_from_one_that_did_not(record_run: Record) -> None:
+@pytest.mark.parametrize(
+    ("mine", "published", "verdict"),
+    [
+        ((1, 2), (0, 2), "spread not measured yet"),
+        ((2, 2), (0, 2), "spread not measured yet"),
+        ((1, 4), (0, 4), "within noise"),
+        ((3, 3), (0, 3), "within noise"),
+        ((4, 4), (0, 4), "differs"),
+        ((0, 4), (4, 4), "differs"),
+        ((1, 2), (2, 4), "within noise"),
+    ],
+)
+def test_shares_of_diverged_runs_differ_beyond_their_noise(
+    mine: tuple[int, int], published: tuple[int, int], verdict: str, record_run: Record
+) -> None:
+    groups = [
+        [
+            record_run(
+                "resnet-20", first + seed, 8 + first + seed, diverged=9 if seed < diverged else None
+            )
+            for seed in range(runs)
+        ]
+        for first, (diverged, runs) in ((10, mine), (0, published))
+    ]
+    found = verdicts(*groups).loc["share of diverged runs"]
+    assert (found["mine"], found["theirs"]) == (mine[0] / mine[1], published[0] / published[1])
+    assert found["verdict"] == verdict
+
+
+def test_a_network_whose_runs_all_diverged_has_no_errors_to_compare(record_run: Record) -> None:
     published = record_run("resnet-20", 0)
     found = verdicts([record_run("resnet-20", 1, diverged=5_000)], [published])
-    assert found.loc["share of diverged runs", "verdict"] == "differs"
+    assert found.loc["share of diverged runs", "verdict"] == "spread not measured yet"
     assert math.isnan(found.loc["test error", "mine"])
     others = found["verdict"].drop("share of diverged runs")
     assert set(others) == {"diverged"}
