@@ -79,7 +79,7 @@ CPU_ONLY  := import sys, torch; sys.exit(torch.version.cuda and \
 RECENT    := import sys; sys.exit(sys.version_info < (3, 10) and \
 	"Python 3.10 or later is needed: make PYTHON=...")
 
-.venv/ready: setup.cfg pyproject.toml
+.venv/ready: setup.cfg setup.py pyproject.toml
 	$(PYTHON) -c '$(RECENT)'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --upgrade pip

@@ -24,8 +24,13 @@ from resnet_paper.study.study import Study
     show_default=True,
     help="Plain and residual nets, 6n+2.",
 )
+@click.option(
+    "--full",
+    is_flag=True,
+    help="measures ten batches and 100 iterations of each network, in an hour, not ten minutes",
+)
 @options
-def main(study: Study, resnets: list[str]) -> None:
+def main(study: Study, resnets: list[str], full: bool) -> None:
     """Measure norms of gradients by layer, of new and recorded nets, and draw; trains no run."""
     from resnet_paper.study.gradients import measure  # loads torch
 
@@ -35,7 +40,7 @@ def main(study: Study, resnets: list[str]) -> None:
         require_image_size(network, study.recipe.image_size)
     study.results_to_draw()  # refuses RUNS without any
     require_writable(study.output)
-    measure(study, networks, study.seeds).write(study.output)
+    measure(study, networks, study.seeds, full).write(study.output)
     draw(["gradients"], study)
 
 

@@ -17,7 +17,7 @@ from resnet_paper.runs.recipe import SETTINGS, TINY, Recipe
 from resnet_paper.runs.record import COLUMNS, Measurement, as_json
 from resnet_paper.runs.run import Result, Run
 from resnet_paper.training import data
-from resnet_paper.training.images import Dataset
+from resnet_paper.training.images import Dataset, Images
 
 # Tests train tiny networks, on which threads cost more than they save.
 torch.set_num_threads(1)
@@ -49,20 +49,24 @@ def _seeded() -> None:
 
 
 @pytest.fixture
-def recipe() -> Recipe:
-    """A few seconds' worth of training on synthetic images."""
+def recipe(monkeypatch: pytest.MonkeyPatch) -> Recipe:
+    """A second's worth of training on synthetic images, evaluated 8 at a time.
+
+    Each batch of an evaluation is padded to its size: to 250 would be most of a test's time.
+    """
+    monkeypatch.setattr(Images, "evaluation_batch", 8)
     return replace(
         TINY,
         dataset="synthetic",
-        train_images=100,
-        test_images=50,
-        batch_size=16,
+        train_images=25,
+        test_images=12,
+        batch_size=4,
         iterations=12,
         milestones=(6, 9),
         learning_rate=0.1,
         measure_every=4,
         measure_every_in_warmup=2,
-        unaugmented_images=40,
+        unaugmented_images=10,
         statistics_batches=3,
     )
 

@@ -180,7 +180,8 @@ def test_runs_of_another_user_are_permission_denied(
         (runs / name).chmod(0)
         with another_user():
             results = [
-                run(command, *DEMO, "--runs", str(runs), *more) for command, more in commands
+                run(command, *DEMO, "--runs", str(runs), "--data-dir", place, *more)
+                for command, more in commands
             ]
         (runs / name).chmod(0o755)
     if name.endswith("run.json"):
@@ -188,6 +189,19 @@ def test_runs_of_another_user_are_permission_denied(
     for result in results:
         assert result.exit_code == 1
         assert re.fullmatch(f"Error: {runs}.*: permission denied: .*\n", result.stderr)
+
+
+def test_a_data_directory_that_cannot_be_read_is_named() -> None:
+    """By its own variable, not that of the runs."""
+    with tempfile.TemporaryDirectory() as place:
+        Path(place, "file").touch()
+        for name, why in (("", "Permission denied"), ("file", "Not a directory")):
+            Path(place).chmod(0o755 if name else 0)
+            with another_user():
+                result = run(train.main, "--network", "resnet-8", "--data-dir", f"{place}/{name}")
+            assert result.exit_code == 2
+            assert f"DATA_DIR (--data-dir): {place}" in result.stderr
+            assert why in result.stderr
 
 
 @pytest.mark.usefixtures("small_demo")
@@ -352,7 +366,8 @@ def test_nothing_recorded_is_said() -> None:
 
 
 @needs_cifar10
-def test_one_tiny_run_on_cifar10() -> None:
+def test_one_tiny_run_on_cifar10(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SETTINGS, "tiny", replace(recipe, dataset="cifar10"))
     arguments = ["--network", "resnet-8", "--settings", "tiny", "--data-dir", str(REAL_DATA)]
     result = run(train.main, *arguments)
     assert result.exit_code == 0, result.output
@@ -371,6 +386,7 @@ def test_gradients_are_measured_once_and_drawn_by_all_that_draw() -> None:
     assert [file.read_bytes() for file in files] == before, "what was measured stays"
 
 
+@pytest.mark.usefixtures("small_demo")
 def test_gradients_of_any_network_are_printed() -> None:
     result = run(of_network.main, *DEMO, "--network", "ResNet8")
     assert result.exit_code == 0, result.output

@@ -27,7 +27,14 @@ needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is no
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone whose .venv is this Python and what it has."""
     folder = tmp_path_factory.mktemp("clone")
-    for name in ("Makefile", "experiments", "resnet_paper", "setup.cfg", "pyproject.toml"):
+    for name in (
+        "Makefile",
+        "experiments",
+        "resnet_paper",
+        "setup.cfg",
+        "setup.py",
+        "pyproject.toml",
+    ):
         (folder / name).symlink_to(ROOT / name)
     python = folder / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
@@ -124,7 +131,7 @@ def test_other_slips_are_refused(slip: str, says: str, monkeypatch: pytest.Monke
 
 @needs_make
 def test_a_mistyped_target_sets_up_nothing(tmp_path: Path) -> None:
-    for name in ("Makefile", "experiments", "setup.cfg", "pyproject.toml"):
+    for name in ("Makefile", "experiments", "setup.cfg", "setup.py", "pyproject.toml"):
         (tmp_path / name).symlink_to(ROOT / name)
     assert "no target figure6" in refusal(make(tmp_path, "figure6"))
     assert "  table6 " in make(tmp_path, "help").stdout
@@ -156,6 +163,9 @@ def test_targets_named_together_are_one_command(clone: Path) -> None:
 @needs_make
 def test_what_is_asked_for_first_is_installed_first(clone: Path) -> None:
     install = "pip install --extra-index-url https://download.pytorch.org/whl/cpu --editable"
+    assert "pip" not in make(clone, "--dry-run", "demo").stdout
+    for changed in ("setup.cfg", "setup.py", "pyproject.toml"):
+        assert "pip install" in make(clone, "--dry-run", f"--assume-new={changed}", "demo").stdout
     fresh = ("--dry-run", "--assume-new=setup.cfg", "demo")
     steps = make(clone, *fresh, "TORCH=cpu").stdout
     assert install in steps

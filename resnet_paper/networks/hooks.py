@@ -75,12 +75,18 @@ def signals(network: nn.Module, images: Tensor, labels: Tensor) -> dict[str, Sig
     """By name and in order: `Signals` of each 3x3 convolution on a batch of normalised images.
 
     The network computes in the mode that it is in. Gradients that it holds stay as they are; in
-    training mode BN's moving averages change. Statistics are in float64.
+    training mode BN's moving averages change.
     """
     layers = convolutions(network)
-    outputs: dict[str, Tensor] = {}
+    stds: dict[str, float] = {}
+    norms: dict[str, float] = {}
+
+    def measure(name: str, output: Tensor) -> None:
+        stds[name] = std(output.detach())
+        output.register_hook(lambda gradient: norms.update({name: norm(gradient)}))
+
     hooks = [
-        layer.register_forward_hook(lambda _, __, out, name=name: outputs.update({name: out}))
+        layer.register_forward_hook(lambda _, __, out, name=name: measure(name, out))
         for name, layer in layers.items()
     ]
     try:
@@ -89,20 +95,27 @@ def signals(network: nn.Module, images: Tensor, labels: Tensor) -> dict[str, Sig
         for hook in hooks:
             hook.remove()
     weights = [layer.weight for layer in layers.values()]
-    gradients = torch.autograd.grad(loss, [*(outputs[name] for name in layers), *weights])
-    of_outputs, of_weights = gradients[: len(layers)], gradients[len(layers) :]
+    gradients = torch.autograd.grad(loss, weights)
     return {
-        name: Signals(
-            outputs[name].detach().double().std(correction=0).item(),
-            norm(of_output),
-            norm(of_weight) / norm(weight.detach()),
-        )
-        for name, weight, of_output, of_weight in zip(
-            layers, weights, of_outputs, of_weights, strict=True
-        )
+        name: Signals(stds[name], norms[name], norm(gradient) / norm(weight.detach()))
+        for name, weight, gradient in zip(layers, weights, gradients, strict=True)
     }
 
 
+def std(values: Tensor) -> float:
+    """The standard deviation of all values, of two dimensions or more."""
+    others = tuple(range(1, values.dim()))
+    mean = values.sum(others).double().sum().item() / values.numel()
+    return math.sqrt(max(norm(values) ** 2 / values.numel() - mean**2, 0.0))
+
+
 def norm(values: Tensor) -> float:
-    """The Euclidean norm, summed in float64."""
+    """The Euclidean norm of values of two dimensions or more.
+
+    Sums are in float32 along all dimensions but the first, in float64 where squares may underflow.
+    """
+    others = tuple(range(1, values.dim()))
+    total = torch.linalg.vector_norm(values, dim=others).double().norm().item()
+    if 1e-10 < total < 1e10:
+        return total
     return torch.linalg.vector_norm(values, dtype=torch.float64).item()

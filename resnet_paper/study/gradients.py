@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, wait
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +17,6 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from resnet_paper import names
-from resnet_paper.console import say
 from resnet_paper.errors import UserError
 from resnet_paper.networks.batch_norm import without_bn
 from resnet_paper.networks.build import build
@@ -33,11 +35,24 @@ from resnet_paper.training.learner import Learner
 
 ITERATIONS = (1, 3, 10, 30, 100)
 INITIALISATIONS = ("he", "pytorch")
-# What fits ten minutes on two cores: fewer batches and iterations of deeper networks.
-BATCH_LAYERS = 60  # batches times layers: a network has at least one batch
-DEEP_ITERATIONS = 10  # of networks that warm up
-PRECISION_IMAGES = 16  # of a batch, on which precisions are compared
 OWN_BATCHES = 10
+MOST_PROCESSES = 4  # each takes some GB of memory
+
+
+class Extent(NamedTuple):
+    """How much is measured of a network."""
+
+    batches: int
+    iterations: int  # for which a new network is trained, at most
+    precision_images: int  # of a batch, on which precisions are compared
+
+    @classmethod
+    def of(cls, network: str, recipe: Recipe, full: bool) -> Extent:
+        """All, or what fits ten minutes on two cores."""
+        if full:
+            return cls(10, 100, recipe.batch_size)
+        warming_up = names.parse(network).depth >= recipe.warmup_depth
+        return cls(1, 10 if warming_up else 100, 16)
 
 
 class Case(NamedTuple):
@@ -53,6 +68,34 @@ class Case(NamedTuple):
     def has_cosines(self) -> bool:
         """Precisions are compared on one seed of each network with BN."""
         return self.batch_norm == "true" and (self.seed == 0 or self.state == "trained")
+
+
+class Part(NamedTuple):
+    """What a process measures at a time: a network new, trained, or after each of ITERATIONS."""
+
+    cases: tuple[Case, ...]
+    extent: Extent
+    weights: bytes = b""  # of a trained network
+    weights_file: str = ""
+
+    @property
+    def network(self) -> str:
+        return self.cases[0].network
+
+    @property
+    def states(self) -> list[str]:
+        return [case.state for case in self.cases]
+
+    @property
+    def iterations(self) -> int:
+        """How many iterations are trained."""
+        return max((int(state) for state in self.states if state.isdecimal()), default=0)
+
+    @property
+    def work(self) -> int:
+        """Passes of a batch through the network, about, times its depth."""
+        passes = self.iterations + len(self.cases) * (self.extent.batches + 1)
+        return passes * names.parse(self.network).depth
 
 
 class Batches:
@@ -75,51 +118,103 @@ class Batches:
             yield images, self.train.labels[indices]
 
 
-def measure(study: Study, networks: Sequence[str], seeds: int) -> Gradients:
-    """Signals and cosines of some networks in all their states."""
-    keep_freed_memory()
-    batches = Batches(study.recipe, data.load(study.recipe, study.data_dir).train)
-    layers, cosines = [], []
-    with tqdm(total=len(networks) * (3 * seeds + len(ITERATIONS) + 1), disable=None) as bar:
-        for network in networks:
-            count = max(1, BATCH_LAYERS // names.parse(network).depth)
-            for case, module, start in states(study, network, seeds, batches):
-                bar.set_description(f"{network}, {case.state}")
-                at_hand = list(batches.take(case.seed, start, count))
-                layers.append(labelled(case, layer_signals(module, at_hand)))
-                if case.has_cosines:
-                    images, labels = (each[:PRECISION_IMAGES] for each in at_hand[0])
-                    cosines.append(labelled(case, precision_cosines(module, images, labels)))
-                bar.update()
-            say(f"{network}: measured")
+def measure(study: Study, networks: Sequence[str], seeds: int, full: bool = False) -> Gradients:
+    """Signals and cosines of some networks in all their states; full: see `Extent`.
+
+    Processes share the parts of the work. Each computes in one thread, so that numbers do not
+    depend on how many there are.
+    """
+    data.load(study.recipe, study.data_dir)  # downloads it before they start
+    parts = [part for network in networks for part in parts_of(study, network, seeds, full)]
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(min(torch.get_num_threads(), MOST_PROCESSES), context)
+    with context.Manager() as manager, tqdm(total=sum(p.work for p in parts), disable=None) as bar:
+        done = manager.Queue()
+        try:
+            started = {
+                part: pool.submit(measure_part, study.recipe, study.data_dir, part, done.put)
+                for part in sorted(parts, key=lambda part: -part.work)
+            }
+            waiting = set(started.values())
+            while waiting:
+                finished, waiting = wait(waiting, timeout=1)
+                for each in finished:
+                    each.result()  # raises what its process raised
+                while not done.empty():
+                    bar.update(done.get())
+        finally:
+            pool.shutdown(cancel_futures=True)
+    found = [each for part in parts for each in started[part].result()]
     return Gradients(
-        pd.concat(layers, ignore_index=True)[list(LAYERS)],
-        pd.concat(cosines, ignore_index=True)[list(COSINES)],
+        pd.concat([layers for layers, _ in found], ignore_index=True)[list(LAYERS)],
+        pd.concat([cosines for _, cosines in found], ignore_index=True)[list(COSINES)],
     )
 
 
-def labelled(case: Case, table: pd.DataFrame) -> pd.DataFrame:
-    return table.assign(**case._asdict())
-
-
-def states(
-    study: Study, network: str, seeds: int, batches: Batches
-) -> Iterator[tuple[Case, nn.Module, int]]:
-    """A network's states, each with the batch of its seed at which it is measured."""
-    for seed in range(seeds):
-        yield Case(network, "true", "he", "new", seed), build(network, seed), 0
-    for initialisation in INITIALISATIONS:
+def parts_of(study: Study, network: str, seeds: int, full: bool) -> Iterator[Part]:
+    """A network's parts, in the order of the files that are written."""
+    recipe = study.recipe
+    extent = Extent.of(network, recipe, full)
+    kinds = [("true", "he"), *(("false", initialisation) for initialisation in INITIALISATIONS)]
+    for batch_norm, initialisation in kinds:
         for seed in range(seeds):
-            case = Case(network, "false", initialisation, "new", seed)
-            yield case, control(network, initialisation, seed), 0
-    for iteration, module in first_iterations(network, batches):
-        yield Case(network, "true", "he", str(iteration), 0), module, iteration
+            yield Part((Case(network, batch_norm, initialisation, "new", seed),), extent)
+    last = min(extent.iterations, recipe.iterations)
+    states = [str(iteration) for iteration in ITERATIONS if iteration <= last]
+    yield Part(tuple(Case(network, "true", "he", state, 0) for state in states), extent)
     for result in study.results([network]):
         content = None if result.diverged else result.weights()
         if content is not None:
-            module = load_weights(network, content, str(result.run.weights_file))
             case = Case(network, "true", "he", "trained", result.seed)
-            yield case, module, study.recipe.iterations
+            yield Part((case,), extent, content, str(result.run.weights_file))
+
+
+def measure_part(
+    recipe: Recipe, data_dir: Path, part: Part, report: Callable[[int], None]
+) -> list[tuple[pd.DataFrame, pd.DataFrame | None]]:
+    """Layers and cosines of each case, in a process of its own; work that is done is reported."""
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    batches, extent = batches_of(recipe, data_dir), part.extent
+    depth = names.parse(part.network).depth
+    found = []
+    for case, module, start in states(part, batches, lambda: report(depth)):
+        at_hand = list(batches.take(case.seed, start, extent.batches))
+        layers, cosines = layer_signals(module, at_hand).assign(**case._asdict()), None
+        if case.has_cosines:
+            images, labels = (each[: extent.precision_images] for each in at_hand[0])
+            cosines = precision_cosines(module, images, labels).assign(**case._asdict())
+        found.append((layers, cosines))
+        report(depth * (extent.batches + 1))
+    return found
+
+
+@cache
+def batches_of(recipe: Recipe, data_dir: Path) -> Batches:
+    return Batches(recipe, data.load(recipe, data_dir).train)
+
+
+def states(
+    part: Part, batches: Batches, trained: Callable[[], None]
+) -> Iterator[tuple[Case, nn.Module, int]]:
+    """A part's networks, each with the batch of its seed at which it is measured.
+
+    trained: called after each iteration.
+    """
+    case = part.cases[0]
+    if case.state == "new" and case.batch_norm == "true":
+        yield case, build(case.network, case.seed), 0
+    elif case.state == "new":
+        yield case, control(case.network, case.initialisation, case.seed), 0
+    elif case.state == "trained":
+        module = load_weights(case.network, part.weights, part.weights_file)
+        yield case, module, batches.recipe.iterations
+    else:
+        by_state = {case.state: case for case in part.cases}
+        for iteration, module in first_iterations(case.network, batches, part.iterations):
+            trained()
+            if str(iteration) in by_state:
+                yield by_state[str(iteration)], module, iteration
 
 
 def control(network: str, initialisation: str, seed: int) -> nn.Module:
@@ -134,23 +229,18 @@ def control(network: str, initialisation: str, seed: int) -> nn.Module:
     return module
 
 
-def first_iterations(network: str, batches: Batches) -> Iterator[tuple[int, nn.Module]]:
-    """The network of seed 0 after each of ITERATIONS of the recipe, in float32.
-
-    Networks that warm up stop at DEEP_ITERATIONS.
-    """
+def first_iterations(network: str, batches: Batches, last: int) -> Iterator[tuple[int, nn.Module]]:
+    """The network of seed 0 after each of the first iterations of the recipe, in float32."""
     recipe = batches.recipe
     warming_up = names.parse(network).depth >= recipe.warmup_depth
-    last = DEEP_ITERATIONS if warming_up else max(ITERATIONS)
     backend = Backend("cpu", "float32", compiled=False, threads=torch.get_num_threads())
     module = build(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     learner = Learner(module, recipe, batches.train, backend)
-    for iteration in range(min(last, recipe.iterations)):
+    for iteration in range(last):
         rate = learning_rate(recipe, iteration, warming_up)
         learner.load(batches.stream(0).plan(iteration, 1), [rate])
         learner.advance(1)
-        if iteration + 1 in ITERATIONS:
-            yield iteration + 1, learner.network
+        yield iteration + 1, learner.network
 
 
 def layer_signals(network: nn.Module, batches: Sequence[tuple[Tensor, Tensor]]) -> pd.DataFrame:

@@ -149,10 +149,16 @@ def root_of_runs(_: click.Context, __: click.Parameter, root: Path) -> Path:
 
 
 def data_directory(_: click.Context, __: click.Parameter, folder: Path) -> Path:
-    """An option's callback: the directory that the data sets' own are in."""
+    """An option's callback: the directory that the data sets' own are in, which need not exist."""
+    try:
+        next(folder.iterdir(), None)
+    except FileNotFoundError:
+        return folder
+    except OSError as error:
+        raise click.BadParameter(f"{folder}: {error.strerror}") from error
     titles = {data_set.folder: data_set.title for data_set in DATA_SETS.values() if data_set.folder}
     for inside in (folder, *folder.parents):
-        if inside.name in titles and folder.is_dir():
+        if inside.name in titles:
             raise click.BadParameter(
                 f"{inside} is {titles[inside.name]} itself: name the directory that it is in"
             )

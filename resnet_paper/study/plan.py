@@ -113,7 +113,7 @@ def by_depth(seconds: Mapping[tuple[str, Backend], float]) -> dict[tuple[str, Ba
 
     def no_shallower(other: tuple[str, Backend], one: tuple[str, Backend]) -> bool:
         deep, shallow = names.parse(other[0]), names.parse(one[0])
-        alike = (deep.kind, deep.option, other[1]) == (shallow.kind, shallow.option, one[1])
+        alike = deep._replace(depth=0) == shallow._replace(depth=0) and other[1] == one[1]
         return alike and deep.depth >= shallow.depth
 
     return {

@@ -29,10 +29,9 @@ from resnet_paper.training.fused.compiled import fuse, fusible
 
 CAPTURE_WARMUPS = 3  # executions before a CUDA graph is captured
 WORTH_COMPILING = 2_000  # iterations; below, compiling takes longer than it saves
-WORTH_COMPILING_WHOLE = 20_000  # iterations; likewise, of a whole network instead of its blocks
-# The devices on which KERNELS=auto means fused kernels: "cuda" once test_fused_cuda.py has passed
-# on a GPU, "cpu" once make bench has shown them faster on a CPU with bfloat16.
-FUSED_BY_DEFAULT: tuple[str, ...] = ()
+# Where KERNELS=auto means fused kernels: ("cuda", "bfloat16") once test_fused_cuda.py has passed on
+# a GPU, ("cpu", "bfloat16") once make bench has shown them faster there.
+FUSED_BY_DEFAULT = {("cpu", "float32")}
 MOST_CONCURRENT = 8  # more runs at once do not make a GPU faster
 # Nine nets in train and test mode compile some 40 variants of a block; the default is 8, after
 # which dynamo would silently run eagerly.
@@ -59,7 +58,8 @@ class Backend:
     tf32, on CUDA only, is float32 but for products, whose factors are rounded to 10 bits.
 
     kernels: "pytorch", or in training "fused": on CUDA those of `fused`, for networks and batches
-    that they fit; on a CPU BN, shortcut and ReLU as one function, in networks that are compiled.
+    that they fit; on a CPU BN, shortcut and ReLU as one function in compiled networks of 3x3 stems
+    and blocks, in float32 too, then channels last.
     """
 
     device: str
@@ -72,7 +72,7 @@ class Backend:
         """Set the process-wide state that this backend computes with."""
         if torch.get_num_threads() != self.threads:
             torch.set_num_threads(self.threads)
-        if self.fast and self.device == "cpu":
+        if self.device == "cpu" and (self.fast or self.compiled):
             keep_freed_memory()
         if self.device == "cuda":
             be_deterministic(tf32=self.precision == "tf32")
@@ -84,12 +84,12 @@ class Backend:
     def prepare(self, network: nn.Module, recipe: Recipe) -> nn.Module:
         """The network, moved to the device and laid out for a recipe, compiled if so chosen."""
         network = network.to(self.device)
-        if self.fast:
+        fuses, compiles = self.fuses(network, recipe), self.compiles(network, recipe)
+        if self.fast or compiles:
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if self.compiled:
-            whole = self.kernels == "fused" and recipe.iterations >= WORTH_COMPILING_WHOLE
-            compile_network(network, self.kernels == "fused", whole)
-        elif self.device == "cuda" and self.fuses(network, recipe):
+        if compiles:
+            compile_network(network, fuses)
+        elif self.device == "cuda" and fuses:
             from resnet_paper.training.fused.network import FusedNetwork
 
             assert isinstance(network, Network)
@@ -101,8 +101,16 @@ class Backend:
         if self.kernels == "pytorch":
             return False
         if self.device == "cpu":
-            return self.compiled and bool(fusible(network))
+            return self.compiled and fusible(network)
         return support.fits(network, recipe.batch_size, recipe.image_size)
+
+    def compiles(self, network: nn.Module, recipe: Recipe) -> bool:
+        """True if a network is compiled: in float32 that pays only where it is fused."""
+        return (
+            self.compiled
+            and bool(compilable(network))
+            and (self.fast or self.fuses(network, recipe))
+        )
 
     def logits(self, network: nn.Module, images: Tensor) -> Tensor:
         """The network's logits, (N, classes) in float32, of normalised images (N, 3, H, W)."""
@@ -146,7 +154,7 @@ class Backend:
         return {
             "device": self.device,
             "precision": self.precision,
-            "compiled": self.compiled and bool(compilable(network)),
+            "compiled": self.compiles(network, recipe),
             "kernels": "fused" if self.fuses(network, recipe) else "pytorch",
         }
 
@@ -193,28 +201,28 @@ def choose(
         raise UserError("tf32 is for CUDA devices: use PRECISION=float32 (--precision float32)")
     if precision == "auto":
         precision = "bfloat16" if has_bfloat16(device) else "float32"
+    fused = kernels == "fused" or (kernels == "auto" and (device, precision) in FUSED_BY_DEFAULT)
     compiled = (
-        precision == "bfloat16"
-        and device == "cpu"
+        device == "cpu"
+        and (precision == "bfloat16" or fused)
         and iterations >= WORTH_COMPILING
         and can_compile()
     )
-    lacks = "" if kernels == "pytorch" else lacks_for_fused(device, precision, compiled, iterations)
+    lacks = lacks_for_fused(device, precision, compiled, iterations)
     if kernels == "fused" and lacks:
         raise UserError(
             f"fused kernels need {lacks}: use KERNELS=pytorch (--kernels pytorch) or leave it out"
         )
-    if kernels == "auto":
-        kernels = "fused" if device in FUSED_BY_DEFAULT and not lacks else "pytorch"
+    kernels = "fused" if fused and not lacks else "pytorch"
     return Backend(device, precision, compiled, torch.get_num_threads(), kernels)
 
 
 def lacks_for_fused(device: str, precision: str, compiled: bool, iterations: int) -> str:
     """What fused kernels need and is not there or not asked for, or ""."""
-    if precision != "bfloat16":
-        return "PRECISION=bfloat16" if has_bfloat16(device) else "bfloat16 arithmetic in hardware"
     if device == "cuda":
-        return support.missing()
+        if precision == "bfloat16":
+            return support.missing()
+        return "PRECISION=bfloat16" if has_bfloat16(device) else "bfloat16 arithmetic in hardware"
     if compiled:
         return ""
     if iterations < WORTH_COMPILING:
@@ -239,10 +247,10 @@ def be_deterministic(tf32: bool) -> None:
     torch.backends.cuda.matmul.allow_tf32 = tf32
 
 
-def compile_network(network: nn.Module, fused: bool = False, whole: bool = False) -> None:
+def compile_network(network: nn.Module, fused: bool = False) -> None:
     """Compile each block by itself, so that compile time does not grow with depth.
 
-    fused: with BN, shortcut and ReLU as one function; whole: a network all in one, if it has such.
+    fused: with BN, shortcut and ReLU as one function.
     """
     ignore_missing_cuda()
     torch._dynamo.config.recompile_limit = RECOMPILE_LIMIT
@@ -250,8 +258,7 @@ def compile_network(network: nn.Module, fused: bool = False, whole: bool = False
     torch._dynamo.config.fail_on_recompile_limit_hit = True
     if fused:
         fuse(network)
-    whole = whole and bool(fusible(network))
-    for module in [network] if whole else compilable(network):
+    for module in compilable(network):
         module.compile(dynamic=False)
 
 

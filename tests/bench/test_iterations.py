@@ -48,10 +48,12 @@ def test_each_run_gets_its_iterations_and_none_runs_ahead(monkeypatch: pytest.Mo
 def test_what_is_timed_follows_from_the_kernels_that_are_there(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(backend, "has_bfloat16", lambda device: False)
+    monkeypatch.setattr(backend, "can_compile", lambda: False)
     assert list(iterations.loops("cpu")) == ["ours", "plain PyTorch"]
-    monkeypatch.setattr(backend, "has_bfloat16", lambda device: True)
     monkeypatch.setattr(backend, "can_compile", lambda: True)
+    monkeypatch.setattr(backend, "has_bfloat16", lambda device: False)
+    assert list(iterations.loops("cpu")) == ["ours", "ours, KERNELS=pytorch", "plain PyTorch"]
+    monkeypatch.setattr(backend, "has_bfloat16", lambda device: True)
     assert list(iterations.loops("cpu")) == ["ours", "ours, KERNELS=fused", "plain PyTorch"]
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(support, "missing", lambda: "")

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
+from msgspec.structs import replace
 from torch import nn
 
 from resnet_paper.errors import UserError
@@ -34,8 +35,6 @@ def study(small: None, tmp_path: Path) -> Study:
 def test_each_state_of_a_network_is_measured_the_same_each_time(
     study: Study, record_run: RecordRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gradients, "BATCH_LAYERS", 1)
-    monkeypatch.setattr(gradients, "PRECISION_IMAGES", 2)
     record_run("resnet-8", seed=3, settings="small", weights=build("resnet-8"))
     record_run("resnet-8", seed=4, settings="small")  # without weights
     measured = gradients.measure(study, ["resnet-8"], seeds=2)
@@ -54,9 +53,23 @@ def test_each_state_of_a_network_is_measured_the_same_each_time(
     for written, table in zip(measured, read, strict=True):
         pd.testing.assert_frame_equal(written, table)
 
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)  # as many processes
     again = gradients.measure(study, ["resnet-8"], seeds=1)
     same = measured.layers[measured.layers["seed"].isin([0, 3])]
     pd.testing.assert_frame_equal(again.layers, same.reset_index(drop=True))
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_in_full_networks_that_warm_up_are_followed_as_far_as_others(
+    full: bool, tmp_path: Path
+) -> None:
+    study = Study(root=tmp_path)
+    last = {}
+    for network in ("plain-56", "plain-110"):
+        parts = list(gradients.parts_of(study, network, seeds=1, full=full))
+        last[network] = max(part.iterations for part in parts)
+        assert {part.extent.batches for part in parts} == {10 if full else 1}
+    assert last == {"plain-56": 100, "plain-110": 100 if full else 10}
 
 
 def test_measuring_leaves_a_network_as_it_was(batches: Batches) -> None:
@@ -76,26 +89,19 @@ def test_numbers_are_means_over_batches(batches: Batches) -> None:
     pd.testing.assert_frame_equal(mean[columns], expected, rtol=1e-4)
 
 
-def test_the_first_iteration_is_that_of_the_recipe(batches: Batches, recipe: Recipe) -> None:
-    _, trained = next(gradients.first_iterations("plain-8", batches))
+@pytest.mark.parametrize("warmup_depth", [8, 110])
+def test_the_first_iteration_is_that_of_the_recipe(
+    batches: Batches, recipe: Recipe, warmup_depth: int
+) -> None:
+    batches.recipe = recipe = replace(recipe, warmup_depth=warmup_depth, warmup_learning_rate=0.03)
+    ((_, trained),) = gradients.first_iterations("plain-8", batches, 1)
     network = build("plain-8").train()
     ((images, labels),) = batches.take(0, 0, 1)
     F.cross_entropy(network(images), labels).backward()
     start = network.stem.conv.weight
     step = start.grad + recipe.weight_decay * start
-    expected = start - recipe.learning_rate * step
+    expected = start - (0.03 if warmup_depth == 8 else recipe.learning_rate) * step
     torch.testing.assert_close(trained.stem.conv.weight, expected, rtol=1e-4, atol=1e-5)
-
-
-def test_networks_that_warm_up_are_followed_for_ten_iterations_at_the_lower_rate(
-    batches: Batches, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(gradients, "DEEP_ITERATIONS", 3)
-    monkeypatch.setattr(gradients, "build", lambda *_: build("resnet-8"))
-    followed = gradients.first_iterations("resnet-110", batches)
-    (first, network), (last, _) = ((count, state) for count, state in followed)
-    assert (first, last) == (1, 3)
-    assert next(network.parameters()).isfinite().all()
 
 
 @pytest.mark.parametrize("initialisation", gradients.INITIALISATIONS)

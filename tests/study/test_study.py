@@ -303,6 +303,7 @@ def test_hours_of_training_are_asked_about_on_a_terminal(
 
 def test_a_timing_that_a_busy_machine_has_lengthened_is_that_of_a_deeper_net() -> None:
     hours = {"resnet-20": 3, "resnet-32": 25, "resnet-44": 6, "plain-20": 4, "resnet-20-b": 9}
+    hours["resnet-20x2"] = 12  # a net of another width says nothing
     found = plans.by_depth({(network, CPU): value for network, value in hours.items()})
     assert {network: value for (network, _), value in found.items()} == {**hours, "resnet-32": 6}
 

@@ -26,10 +26,9 @@ def test_making_a_backend_changes_no_threads() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not backend.has_bfloat16("cpu"), reason="no bfloat16 arithmetic in hardware")
 def test_nine_compiled_nets_share_one_process(recipe: Recipe, dataset: Dataset) -> None:
     """More shapes than dynamo's own limit of recompilations, after which it would run eagerly."""
-    chosen = backend.choose("cpu", "bfloat16", backend.WORTH_COMPILING)
+    chosen = backend.choose("cpu", iterations=backend.WORTH_COMPILING)
     if not chosen.compiled:
         pytest.skip("torch.compile does not work here")
     assert len(NETS) == 9

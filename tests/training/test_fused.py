@@ -43,31 +43,24 @@ def assert_below(errors: dict[str, float], limit: float) -> None:
 
 
 @needs_triton
-def test_each_kernel_and_a_batch() -> None:
-    """Shortcuts, strides, padding at the borders, and sums over several programs among them.
+def test_each_kernel_a_batch_and_a_training_step() -> None:
+    """In one process, as one takes seconds to start.
 
-    Batches are PyTorch's own, bit for bit.
+    Kernels: shortcuts, strides, padding at the borders, and sums over several programs among them.
+    Batches are PyTorch's own, bit for bit. A step: logits, all gradients, BN's running statistics
+    and its count of batches; precise BN runs a network in training mode under no_grad.
     """
     limits = {"float32": 1e-5, "float16": 2e-3}
     cases = [f"{layer} {dtype}" for dtype in limits for layer in LAYERS[dtype]]
-    for case, errors in errors_of(*cases, "batch channels", "batch per-pixel mean").items():
+    steps = ("resnet-14 float32", "plain-8 float32", "no_grad float32")
+    found = errors_of(*cases, "batch channels", "batch per-pixel mean", *steps, "resnet-8 float16")
+    assert_half_precision(found.pop("resnet-8 float16"))
+    for case, errors in found.items():
         assert_below(errors, limits.get(case.split()[-1], 0.0))
 
 
-@needs_triton
-def test_a_training_step() -> None:
-    """Logits, all gradients, BN's running statistics and its count of batches.
-
-    Precise BN runs a network in training mode under no_grad.
-    """
-    for errors in errors_of("resnet-14 float32", "plain-8 float32", "no_grad float32").values():
-        assert_below(errors, 1e-5)
-
-
-@needs_triton
-def test_a_training_step_in_half_precision() -> None:
+def assert_half_precision(errors: dict[str, float]) -> None:
     """Gradients are as far off as those of autocast, which rounds activations too."""
-    (errors,) = errors_of("resnet-8 float16").values()
     gradients = {name: e for name, e in errors.items() if name.startswith("gradient")}
     assert_below(gradients, 0.2)
     assert_below({name: errors[name] for name in errors.keys() - gradients.keys()}, 5e-3)

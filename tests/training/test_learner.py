@@ -26,7 +26,7 @@ def test_first_update_is_sgd_with_momentum_and_weight_decay(
     recipe: Recipe, dataset: Dataset
 ) -> None:
     """Two updates by hand: v <- 0.9 v + (gradient + 1e-4 w), w <- w - rate v."""
-    plan = BatchStream(len(dataset.train), 16, seed=0).plan(0, 2)
+    plan = BatchStream(len(dataset.train), 4, seed=0).plan(0, 2)
     learner = Learner(build("resnet-8"), recipe, dataset.train, CPU)
     learner.load(plan, [0.1, 0.05])
     learner.advance(2)
@@ -46,7 +46,7 @@ def test_first_update_is_sgd_with_momentum_and_weight_decay(
 
 
 def test_precise_statistics_are_the_mean_over_batches(recipe: Recipe, dataset: Dataset) -> None:
-    plan = BatchStream(len(dataset.train), 16, seed=0).plan(0, 3)
+    plan = BatchStream(len(dataset.train), 4, seed=0).plan(0, 3)
     learner = Learner(build("resnet-8"), recipe, dataset.train, CPU)
     before = {name: value.clone() for name, value in learner.network.state_dict().items()}
     means, variances = [], []
@@ -116,7 +116,7 @@ def test_work_to_be_captured_moves_no_tensor(recipe: Recipe, dataset: Dataset) -
         return [tensor.data_ptr() for tensor in fixed]
 
     before = addresses()
-    plan = BatchStream(len(dataset.train), 16, seed=0).plan(0, 2)
+    plan = BatchStream(len(dataset.train), 4, seed=0).plan(0, 2)
     learner.load(plan, [0.1, 0.1])
     learner.advance(2)
     with learner.buffers_kept():
@@ -154,6 +154,6 @@ def test_a_plan_holds_as_many_batches_as_any_interval(recipe: Recipe, dataset: D
 
     seldom = replace(recipe, measure_every=1, statistics_batches=1, measure_every_in_warmup=30)
     learner = Learner(build("plain-8"), seldom, dataset.train, CPU)
-    learner.load(BatchStream(len(dataset.train), 16, seed=0).plan(0, 30), [0.1] * 30)
+    learner.load(BatchStream(len(dataset.train), 4, seed=0).plan(0, 30), [0.1] * 30)
     learner.advance(30)
     assert learner.position.item() == 30

@@ -114,12 +114,12 @@ def test_interrupted_equals_uninterrupted(
 
 
 @pytest.mark.slow
-@pytest.mark.skipif("bfloat16" not in PRECISIONS, reason="no bfloat16 arithmetic in hardware")
+@pytest.mark.parametrize("precision", PRECISIONS)
 def test_interrupted_equals_uninterrupted_compiled(
-    tmp_path: Path, recipe: Recipe, dataset: Dataset
+    tmp_path: Path, recipe: Recipe, dataset: Dataset, precision: str
 ) -> None:
     """As full-length runs are computed on a CPU."""
-    chosen = backend.choose("cpu", "bfloat16", backend.WORTH_COMPILING)
+    chosen = backend.choose("cpu", precision, backend.WORTH_COMPILING)
     if not chosen.compiled:
         pytest.skip("torch.compile does not work here")
     runs = [Run(tmp_path / name, "tiny", "resnet-8", 5) for name in ("cut", "whole")]
