@@ -4,7 +4,8 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-os.environ["MPLBACKEND"] = "agg"  # matplotlib refuses the name of a backend that it lacks
+if __name__ == "__main__":
+    os.environ["MPLBACKEND"] = "agg"  # matplotlib refuses the name of a backend that it lacks
 
 import click
 

@@ -245,7 +245,7 @@ def trainer_options(command: Callable[..., None]) -> Callable[..., None]:
         type=Word(KERNELS),
         default=Trainer.kernels,
         show_default=True,
-        help="fused: made for the paper's networks, in bfloat16.",
+        help="fused: made for the paper's networks; on a GPU in bfloat16.",
     )
     @click.option(
         "--engine",

@@ -76,7 +76,7 @@ class Trainer:
     def check_method(self, finished: Sequence[Run]) -> None:
         """UserError if a finished run is in another precision, or by other kernels, than asked for.
 
-        Fused kernels are for section 4.2's networks: others have PyTorch's in any case.
+        Networks that are not section 4.2's may have none that are fused.
         """
         for run in finished:
             record = run.record()
@@ -84,7 +84,9 @@ class Trainer:
             found = record.environment
             if self.precision not in ("auto", found.precision):
                 has, asked = f"in {found.precision}", f"in {self.precision}"
-            elif self.kernels not in ("auto", found.kernels) and names.parse(run.network).in_study:
+            elif self.kernels not in ("auto", found.kernels) and (
+                found.kernels == "fused" or names.parse(run.network).in_study
+            ):
                 has, asked = f"by {found.kernels} kernels", f"by {self.kernels} kernels"
             else:
                 continue

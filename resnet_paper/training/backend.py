@@ -45,8 +45,8 @@ class Method(TypedDict):
 
     device: str
     precision: str
-    compiled: bool
     kernels: str
+    compiled: bool
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class Backend:
         return support.fits(network, recipe.batch_size, recipe.image_size)
 
     def compiles(self, network: nn.Module, recipe: Recipe) -> bool:
-        """True if a network is compiled: in float32 that pays only where it is fused."""
+        """True if a network is compiled; in float32 only fused networks are."""
         return (
             self.compiled
             and bool(compilable(network))
@@ -154,8 +154,8 @@ class Backend:
         return {
             "device": self.device,
             "precision": self.precision,
-            "compiled": self.compiles(network, recipe),
             "kernels": "fused" if self.fuses(network, recipe) else "pytorch",
+            "compiled": self.compiles(network, recipe),
         }
 
     def environment(self, network: nn.Module, recipe: Recipe, concurrent: int) -> Environment:
@@ -227,7 +227,7 @@ def lacks_for_fused(device: str, precision: str, compiled: bool, iterations: int
         return ""
     if iterations < WORTH_COMPILING:
         return f"a GPU, or a run of at least {WORTH_COMPILING:,} iterations"
-    return "a GPU, or torch.compile"
+    return f"a GPU, or torch.compile, which needs {COMPILER}"
 
 
 def has_bfloat16(device: str) -> bool:

@@ -83,6 +83,7 @@ class Learner:
         self.stream = backend.stream()
         self.enqueued: deque[torch.cuda.Event] = deque()  # an event at the end of each `advance`
         self.network = backend.prepare(network, recipe)
+        self.compiled = backend.compiles(network, recipe)
         self.train = train.to(device)
         self.normalise = Normalisation.of(self.train, recipe.normalisation)
         self.rate = torch.zeros((), device=device)
@@ -124,7 +125,7 @@ class Learner:
         self.execute_evaluation = self.backend.captured(self.evaluate_loaded)
         if self.statistics:  # not every network has BN
             self.execute_statistics = self.backend.captured(self.add_statistics)
-        if self.backend.compiled and self.statistics:  # now, not hours later when it measures
+        if self.compiled and self.statistics:  # now, not hours later when it measures
             for work in (self.iteration, self.evaluate_loaded, self.add_statistics):
                 work()
         self.restore(before)

@@ -99,15 +99,13 @@ def test_the_method_names_the_kernels_that_a_network_is_trained_by(
 def test_a_run_keeps_its_kernels(tmp_path: Path, recipe: Recipe, dataset: Dataset) -> None:
     run = interrupted(Run(tmp_path, "tiny", "resnet-8", 0), recipe, dataset, at=3)
     other = replace(CPU, compiled=True, kernels="fused")
-    point = checkpoint.load(run)
-    assert point is not None
-    kernels = other.method(build("resnet-8"), recipe)["kernels"]
     with pytest.raises(
         UserError, match="kernels pytorch, not fused: resume it with KERNELS=pytorch"
     ):
-        checkpoint.check_same_run(run, point.content, recipe, {"kernels": kernels})
-    with pytest.raises(UserError, match="holds a run begun with"):
         next(train(run, recipe, dataset, other))
+    fused = interrupted(Run(tmp_path, "tiny", "resnet-8", 1), recipe, dataset, 3, other)
+    with pytest.raises(UserError, match="kernels fused, not pytorch: resume it with KERNELS=fused"):
+        next(train(fused, recipe, dataset, CPU))
 
 
 def test_a_record_without_kernels_is_of_pytorchs(
@@ -145,6 +143,7 @@ def test_bn_shortcut_and_relu_as_one_function(shortcut: torch.Tensor | None) -> 
 def test_compiled_gradients_are_as_exact_as_plain_pytorchs(precision: str) -> None:
     network = randomised(Network((1,), (16,), option_a))
     assert isinstance(network, Network)
+    network = network.to(memory_format=torch.channels_last)
     exact, compiled = copy.deepcopy(network).double(), copy.deepcopy(network)
     images, labels = torch.randn(4, 3, 32, 32), torch.randint(10, (4,))
     compile_network(compiled, fused=True)
@@ -155,8 +154,8 @@ def test_compiled_gradients_are_as_exact_as_plain_pytorchs(precision: str) -> No
         logits = Backend("cpu", precision, compiled=True, threads=1).logits(each, images)
         F.cross_entropy(logits, labels).backward()
         errors.append(error(torch.cat([p.grad.flatten() for p in each.parameters()]), expected))
-    order_of_sums = {"float32": 2, "bfloat16": 1.05}
-    assert errors[1] <= order_of_sums[precision] * errors[0]
+    # by rows, sums round less; in bfloat16 products round more
+    assert errors[1] <= {"float32": 0.2, "bfloat16": 1.05}[precision] * errors[0]
     for (name, b), c in zip(compiled.named_buffers(), exact.buffers(), strict=True):
         assert error(b, c.double()) < {"float32": 1e-5, "bfloat16": 1e-2}[precision], name
     assert list(compiled.state_dict()) == list(exact.state_dict())

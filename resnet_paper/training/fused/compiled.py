@@ -32,7 +32,7 @@ class FusedBlock(Block):
 
 
 def fusible(network: nn.Module) -> bool:
-    """True for networks of a 3x3 stem and pairs of 3x3 layers."""
+    """True for networks of a 3x3 stem: their blocks are pairs of 3x3 layers."""
     return any(isinstance(module, Stem) for module in network.modules())
 
 
