@@ -200,6 +200,16 @@ def test_runs_of_another_user_are_permission_denied(
         assert re.fullmatch(f"Error: {runs}.*: permission denied: .*\n", result.stderr)
 
 
+def test_weights_in_a_directory_of_another_user_are_not_said_to_be_missing() -> None:
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0)
+        weights = Path(place) / "weights.pt"
+        with another_user():
+            result = run(evaluate.main, "--network", "resnet-20", "--weights", str(weights))
+    assert result.exit_code == 2
+    assert f"WEIGHTS (--weights): {weights}: permission denied" in result.stderr
+
+
 def test_a_data_directory_that_cannot_be_read_is_named() -> None:
     """By its own variable, not that of the runs."""
     with tempfile.TemporaryDirectory() as place:
