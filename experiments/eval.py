@@ -75,8 +75,9 @@ def main(study: Study, weights: Path | None, network: str | None, named: str | N
         built = load_weights(name, content, str(file), study.recipe.classes, study.recipe.channels)
         click.echo(f"{name}, {file}: ", nl=False)  # stands there while the images are classified
         logits = classify(built, dataset.test, of(dataset.train))
+        how = f" (normalised by {chosen})" if weights else ""  # else recorded with the run
         loss, error = loss_and_error(logits, dataset.test.labels)
-        click.echo(f"test error {error:.2f}%, loss {loss:.4f} (by {chosen})")
+        click.echo(f"test error {error:.2f}%, loss {loss:.4f}{how}")
         counts = confusion_counts(logits, dataset.test.labels)
         click.echo(f"  by class: {confusion.class_errors_text(counts, classes)}")
         stem, title = f"confusion-{name}-{whose}", f"{names.title(name)}, {whose.replace('-', ' ')}"

@@ -190,7 +190,8 @@ def test_runs_of_another_user_are_permission_denied(
         (runs / name).chmod(0)
         with another_user():
             results = [
-                run(command, *DEMO, "--runs", str(runs), *more) for command, more in commands
+                run(command, *DEMO, "--runs", str(runs), "--data-dir", place, *more)
+                for command, more in commands
             ]
         (runs / name).chmod(0o755)
     if name.endswith("run.json"):
@@ -394,10 +395,7 @@ def test_one_tiny_run_on_cifar10(recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.usefixtures("small_demo")
-def test_gradients_are_measured_once_and_drawn_by_all_that_draw(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("resnet_paper.study.gradients.BATCH_LAYERS", 8)  # a batch of each state
+def test_gradients_are_measured_once_and_drawn_by_all_that_draw() -> None:
     nets = [*DEMO, "--depths", "8", "--seeds", "2"]
     result = run(gradients.main, *nets)
     assert result.exit_code == 0, result.output

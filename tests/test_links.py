@@ -86,10 +86,10 @@ def test_a_link_to_nothing_is_found(tmp_path: Path) -> None:
     ]
 
 
-def test_each_row_of_the_paper_beside_the_code_has_code_and_a_test() -> None:
-    rows = re.findall(r"^\| (?!statement).*\|$", (ROOT / "docs" / "paper.md").read_text(), re.M)
-    assert len(rows) > 20
-    for row in rows:
-        _, code, test = re.split(r" \| ", row.strip("| "))
-        assert "](../resnet_paper/" in code, row
-        assert "](../tests/" in test, row
+def test_each_statement_of_the_paper_beside_the_code_has_code_and_a_test() -> None:
+    statements = re.findall(r"^- .*$", (ROOT / "docs" / "paper.md").read_text(), re.M)
+    assert len(statements) > 20
+    for each in statements:
+        _, code, test = re.split(r": (?=\[)|; tested by ", each)
+        assert "](../resnet_paper/" in code, each
+        assert "](../tests/" in test, each

@@ -103,14 +103,14 @@ def signals(network: nn.Module, images: Tensor, labels: Tensor) -> dict[str, Sig
 
 
 def std(values: Tensor) -> float:
-    """The standard deviation of all values, of two dimensions or more."""
+    """The standard deviation of a tensor of two dimensions or more."""
     others = tuple(range(1, values.dim()))
     mean = values.sum(others).double().sum().item() / values.numel()
-    return math.sqrt(max(norm(values) ** 2 / values.numel() - mean**2, 0.0))
+    return norm(values - mean) / math.sqrt(values.numel())
 
 
 def norm(values: Tensor) -> float:
-    """The Euclidean norm of values of two dimensions or more.
+    """The Euclidean norm of a tensor of two dimensions or more.
 
     Sums are in float32 along all dimensions but the first, in float64 where squares may underflow.
     """

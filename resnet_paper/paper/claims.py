@@ -53,6 +53,11 @@ CLAIMS = (
         ),
     ),
     Claim(
+        "ResNet-56 has a lower test error than ResNet-20",
+        "Table 6; Figure 6, middle",
+        (LessThan("test error", "resnet-56", "resnet-20"),),
+    ),
+    Claim(
         "Deeper ResNets have lower test error",
         "Table 6; Figure 6, middle",
         tuple(

@@ -31,8 +31,8 @@ SETTINGS = {"paper": "full length (`paper`)", "overnight": "an eighth (`overnigh
 
 RESULTS_NOTE = (
     "Test error (%) at the last iteration. Paper: the best run (mean ± std) where it has several; "
-    "plain nets are read off Figure 6. Ours: mean ± sample std of n runs at full length. Median of "
-    "others: over public reproductions, their number in parentheses."
+    "plain nets are read off Figure 6. Ours: mean ± sample std of n runs at full length; – is not "
+    "trained yet. Others: median of public reproductions, their number in parentheses."
 )
 ZOO_NOTE = (
     "Test error (%). One run each, tested again in float32; the table above has means of the "
@@ -77,7 +77,7 @@ def results(runs: Iterable[Result]) -> Table:
                 "paper": format_best(paper.error, paper.mean, paper.std),
                 "ours": format_mean(of["mean"], of["std"]) + format_diverged(diverged),
                 "n": str(of["runs"]),
-                "median of others": format_number(middle, "{:.2f}") + f" ({len(others)})",
+                "others": format_number(middle, "{:.2f}") + f" ({len(others)})",
             }
         )
     columns = ["network", "paper", "mean", "std", "runs", "median_of_others", "others"]

@@ -371,7 +371,7 @@ def figure(compared: Sequence[Pair], recipe: Recipe) -> Figure | None:
             frame(axes, recipe, [each[[TRAIN, TEST]] for _, of in drawn for each in of.values()])
             axes.set_title("\n".join([names.title(pair.network), *pair.differences]))
             if follows_paper(recipe):
-                draw_paper(axes, pair.network, pale("black"))
+                draw_paper(axes, pair.network, PAPERS_COLOUR)
             for whose, each in tables.items():
                 shade, width = LOOKS[whose]
                 draw_mean(axes, each, TRAIN, recipe, shade, lw=0.8, ls=DASHED)
@@ -388,6 +388,7 @@ def figure(compared: Sequence[Pair], recipe: Recipe) -> Figure | None:
 
 MINE = "mine"
 LOOKS = {PUBLISHED: ((0.45, 0.45, 0.45), 1.0), MINE: (PALETTE[0], 1.8)}  # colour, line width
+PAPERS_COLOUR = pale(PALETTE[3])
 
 
 def tables_of(pair: Pair) -> dict[str, pd.DataFrame]:
@@ -406,5 +407,5 @@ def legend(recipe: Recipe) -> list[Artist]:
     training = "the same: training error, precise BN"
     entries.append(Line2D([], [], color="black", lw=0.8, ls=DASHED, label=training))
     if follows_paper(recipe):
-        entries.append(Line2D([], [], color=pale("black"), lw=1.2, label="paper: test error"))
+        entries.append(Line2D([], [], color=PAPERS_COLOUR, lw=1.2, label="paper: test error"))
     return entries

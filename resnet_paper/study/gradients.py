@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import copy
 import multiprocessing
+import signal
+import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -126,29 +131,61 @@ def measure(study: Study, networks: Sequence[str], seeds: int, full: bool = Fals
     """
     data.load(study.recipe, study.data_dir)  # downloads it before they start
     parts = [part for network in networks for part in parts_of(study, network, seeds, full)]
+    left = Counter(part.network for part in parts)
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(torch.get_num_threads(), MOST_PROCESSES), context)
-    with context.Manager() as manager, tqdm(total=sum(p.work for p in parts), disable=None) as bar:
+    pool = ProcessPoolExecutor(
+        min(torch.get_num_threads(), MOST_PROCESSES),
+        context,
+        initializer=signal.signal,
+        initargs=(signal.SIGINT, signal.SIG_IGN),  # Ctrl-C is for the process that began them
+    )
+    with (
+        context.Manager() as manager,
+        tqdm(total=sum(p.work for p in parts), disable=None) as bar,
+        pool,
+        ending_processes(),
+    ):
         done = manager.Queue()
-        try:
-            started = {
-                part: pool.submit(measure_part, study.recipe, study.data_dir, part, done.put)
-                for part in sorted(parts, key=lambda part: -part.work)
-            }
-            waiting = set(started.values())
-            while waiting:
-                finished, waiting = wait(waiting, timeout=1)
-                for each in finished:
-                    each.result()  # raises what its process raised
-                while not done.empty():
-                    bar.update(done.get())
-        finally:
-            pool.shutdown(cancel_futures=True)
-    found = [each for part in parts for each in started[part].result()]
+        started = {
+            pool.submit(measure_part, study.recipe, study.data_dir, part, done.put): part
+            for part in sorted(parts, key=lambda part: -part.work)
+        }
+        waiting = set(started)
+        while waiting:
+            finished, waiting = wait(waiting, timeout=1)
+            for each in finished:
+                each.result()  # raises what its process raised
+                network = started[each].network
+                left[network] -= 1
+                if not left[network]:
+                    tqdm.write(f"{network}: measured")
+            while not done.empty():
+                bar.update(done.get())
+    results = {part: future.result() for future, part in started.items()}
+    found = [each for part in parts for each in results[part]]
     return Gradients(
         pd.concat([layers for layers, _ in found], ignore_index=True)[list(LAYERS)],
         pd.concat([cosines for _, cosines in found], ignore_index=True)[list(COSINES)],
     )
+
+
+@contextmanager
+def ending_processes() -> Iterator[None]:
+    """Context manager: where it is left by an error, Ctrl-C or SIGTERM, processes end at once."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    except BaseException as error:
+        for process in multiprocessing.active_children():
+            process.terminate()
+        if isinstance(error, BrokenProcessPool):
+            raise UserError(
+                "a process ended unexpectedly, perhaps for lack of memory: OMP_NUM_THREADS=1 "
+                "measures in one process"
+            ) from None
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def parts_of(study: Study, network: str, seeds: int, full: bool) -> Iterator[Part]:

@@ -46,7 +46,7 @@ def test_results_are_the_papers_ours_and_others(record_run: RecordRun) -> None:
     runs = [record_run("resnet-20", seed, error) for seed, error in enumerate((8.4, 8.6))]
     runs.append(record_run("plain-20", error=9.5))
     table = lines(readme.results(runs).markdown())
-    assert table[0] == "| network | paper | ours | n | median of others |"
+    assert table[0] == "| network | paper | ours | n | others |"
     assert "| ResNet-20 | 8.75 | 8.50 ± 0.14 | 2 | 8.28 (10) |" in table
     assert "| ResNet-1202 | 7.93 | – | 0 | 6.18 (1) |" in table
     assert any(line.startswith("| ResNet-110 | 6.43 (6.61 ± 0.16) | – |") for line in table)

@@ -69,14 +69,28 @@ def study(record_run: RecordRun) -> list[Result]:
     ]
 
 
+@pytest.fixture(scope="module")
+def drawn() -> list[str]:
+    """Where `html` keeps its page: drawing one takes seconds."""
+    return []
+
+
+@pytest.fixture
+def html(study: list[Result], drawn: list[str]) -> str:
+    """The report on the study."""
+    if not drawn:
+        drawn.append(report.page(study, "paper"))
+    return drawn[0]
+
+
 def tables_of(results: list[Result]) -> list[tables.Table]:
     recorded = Recorded(results, "paper")
     made = [table for each in ARTEFACTS.values() for of in each.tables for table in of.of(recorded)]
     return [*made, report.runs_table(results)]
 
 
-def test_the_page_has_the_rows_of_each_table(study: list[Result]) -> None:
-    cells = Page(report.page(study, "paper")).cells
+def test_the_page_has_the_rows_of_each_table(study: list[Result], html: str) -> None:
+    cells = Page(html).cells
     shown = "\n".join(["", *cells, ""])
     names = [table.name for table in tables_of(study)]
     assert sorted(names) == [
@@ -88,8 +102,8 @@ def test_the_page_has_the_rows_of_each_table(study: list[Result]) -> None:
             assert "\n".join(["", *expected, ""]) in shown, table.name
 
 
-def test_the_page_has_each_verdict_and_each_runs_source(study: list[Result]) -> None:
-    page = Page(report.page(study, "paper"))
+def test_the_page_has_each_verdict_and_each_runs_source(study: list[Result], html: str) -> None:
+    page = Page(html)
     verdicts = [each["data-verdict"] for each in page.all("span") if "data-verdict" in each]
     assert verdicts == claims_table(study, PAPER).text["verdict"].tolist()
     assert set(verdicts) > {"not measured yet"}
@@ -113,20 +127,20 @@ def test_a_diverged_run_has_no_error(record_run: RecordRun) -> None:
     assert row["test error (%)"] == "diverged"
 
 
-def test_the_page_loads_nothing(study: list[Result]) -> None:
-    page = Page(report.page(study, "paper"))
+def test_the_page_loads_nothing(html: str) -> None:
+    page = Page(html)
     loaded = [value or "" for _, of in page.tags for key, value in of.items() if key in LOADING]
     loaded += [link["href"] or "" for link in page.all("link")]
     assert loaded
     assert all(value.startswith("data:") for value in loaded)
     assert "default-src 'none'" in str(page.all("meta"))
-    style = re.search(r"<style>(.*?)</style>", report.page(study, "paper"), re.DOTALL)
+    style = re.search(r"<style>(.*?)</style>", html, re.DOTALL)
     assert style is not None
     assert "url(" not in style[1]
 
 
-def test_the_page_is_readable_by_all(study: list[Result]) -> None:
-    page = Page(report.page(study, "paper"))
+def test_the_page_is_readable_by_all(html: str) -> None:
+    page = Page(html)
     assert page.all("html") == [{"lang": "en"}]
     assert "width=device-width" in str(page.all("meta"))
     assert len(page.all("title")) == len(page.all("h1")) == len(page.all("main")) == 1
@@ -167,8 +181,8 @@ def test_notes_are_markdown(text: str, html: str) -> None:
     assert report.markdown(text) == html
 
 
-def test_the_same_runs_give_the_same_page(study: list[Result]) -> None:
-    assert report.page(study, "paper") == report.page(study, "paper")
+def test_the_same_runs_give_the_same_page(study: list[Result], html: str) -> None:
+    assert report.page(study, "paper") == html
 
 
 def test_without_runs_the_page_says_so() -> None:
@@ -276,10 +290,10 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture
-def opened(browser: Any, study: list[Result], tmp_path: Path) -> Any:
+def opened(browser: Any, html: str, tmp_path: Path) -> Any:
     """The browser, with the report on the study in it."""
     path = tmp_path / "report.html"
-    path.write_text(report.page(study, "paper"))
+    path.write_text(html)
     browser.get(path.as_uri())
     return browser
 

@@ -149,7 +149,7 @@ def test_weights_of_ones_own_are_evaluated_and_the_normalisation_is_printed(
         logits = network.eval()(Normalisation.of(test, "channels")(test.pixels))
     error = 100 * (logits.argmax(1) != test.labels).double().mean()
     loss = F.cross_entropy(logits, test.labels)
-    said = f"resnet-8, {weights}: test error {error:.2f}%, loss {loss:.4f} (by channels)"
+    said = f"resnet-8, {weights}: test error {error:.2f}%, loss {loss:.4f} (normalised by channels)"
     assert answer.output.splitlines()[0] == said
     counts = pd.read_csv(tmp_path / "figures" / "demo" / "confusion-resnet-8-own.csv")
     assert counts[list("0123456789")].to_numpy().sum() == 250

@@ -1,5 +1,10 @@
 """What is measured of gradients, of which networks, and that it repeats."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -70,6 +75,34 @@ def test_in_full_networks_that_warm_up_are_followed_as_far_as_others(
         last[network] = max(part.iterations for part in parts)
         assert {part.extent.batches for part in parts} == {10 if full else 1}
     assert last == {"plain-56": 100, "plain-110": 100 if full else 10}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_ends_all_processes_at_once(
+    number: int, tmp_path: Path, record_run: RecordRun
+) -> None:
+    record_run("resnet-8", settings="demo")
+    command = [sys.executable, "experiments/gradients.py", "--settings", "demo", "--depths", "110"]
+    command += ["--runs", str(tmp_path)]
+    process = subprocess.Popen(
+        command, cwd=Path(__file__).parents[2], start_new_session=True, stderr=subprocess.PIPE
+    )
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    while len(children.read_text().split()) < 3:  # a resource tracker, a manager, and workers
+        assert process.poll() is None
+        time.sleep(0.1)
+    time.sleep(5)
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # as a terminal does
+    else:
+        process.send_signal(number)
+    assert process.wait(30) != 0
+    assert process.stderr is not None
+    assert b"Traceback" not in process.stderr.read()
+    time.sleep(3)
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
 
 
 def test_measuring_leaves_a_network_as_it_was(batches: Batches) -> None:

@@ -73,7 +73,7 @@ def test_a_finished_run_is_exported(tmp_path: Path, recipe: Recipe, dataset: Dat
     seconds = run.result().curve["seconds"].tolist()
     speeds = dict(curves(tmp_path, run)[SPEED])
     if seconds[0] > 0:
-        assert speeds[4] == pytest.approx(4 * 16 / seconds[0], rel=1e-3)
+        assert speeds[4] == pytest.approx(4 * recipe.batch_size / seconds[0], rel=1e-3)
 
 
 def test_a_missing_package_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import torch
 from msgspec.structs import replace
+from torch import nn
 
 from resnet_paper import names
 from resnet_paper.errors import UserError
@@ -260,28 +261,18 @@ def start(runs: Path) -> subprocess.Popen[str]:
     return process
 
 
-@pytest.fixture(scope="module")
-def left_alone(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """The demo's ResNet-8, trained without interruption."""
-    run, recipe = Run(tmp_path_factory.mktemp("runs"), "demo", "resnet-8", 0), SETTINGS["demo"]
-    return complete(run, recipe, data.load(recipe, Path("nowhere")))
-
-
-def resumed(runs: Path) -> Run:
-    """What `start` began, brought to its end."""
-    run, recipe = Run(runs, "demo", "resnet-8", 0), SETTINGS["demo"]
-    assert not run.finished
-    return complete(run, recipe, data.load(recipe, Path("nowhere")))
-
-
-def test_killed_and_started_again_equals_left_alone(tmp_path: Path, left_alone: Run) -> None:
-    process = start(tmp_path)
+@pytest.mark.slow
+def test_killed_and_started_again_equals_left_alone(tmp_path: Path) -> None:
+    runs = [Run(tmp_path / name, "demo", "resnet-8", 0) for name in ("killed", "left alone")]
+    process = start(tmp_path / "killed")
     process.kill()
     process.communicate()
-    assert_same_result(resumed(tmp_path), left_alone)
+    assert not runs[0].finished
+    dataset = data.load(SETTINGS["demo"], Path("nowhere"))
+    assert_same_result(*(complete(run, SETTINGS["demo"], dataset) for run in runs))
 
 
-def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_resume(tmp_path: Path, left_alone: Run) -> None:
+def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_resume(tmp_path: Path) -> None:
     process = start(tmp_path)
     run = Run(tmp_path, "demo", "resnet-8", 0)
     with pytest.raises(UserError, match=f"process {process.pid} on "), run.locked():
@@ -291,15 +282,16 @@ def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_resume(tmp_path: Path, left_
     assert process.returncode == 130, output
     assert "the same command resumes it" in output
     assert "Traceback" not in output
-    assert_same_result(resumed(tmp_path), left_alone)
+    assert checkpoint.load(run) is not None
+    assert not run.finished
 
 
 def test_a_new_network_is_one_entry_and_dropout_resumes_as_if_not_interrupted(
     tmp_path: Path, recipe: Recipe, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def small(*_: object) -> torch.nn.Module:
-        flat = torch.nn.Flatten()
-        return torch.nn.Sequential(flat, baselines.HashDropout(), torch.nn.Linear(3 * 32 * 32, 10))
+    def small(*_: object) -> nn.Module:
+        flat = nn.Flatten()
+        return nn.Sequential(flat, baselines.HashDropout(), nn.Linear(3 * 32 * 32, 10))
 
     monkeypatch.setitem(names.OTHERS, "small", names.Name("small", 1))
     monkeypatch.setitem(CONSTRUCTORS, "small", small)
@@ -308,6 +300,7 @@ def test_a_new_network_is_one_entry_and_dropout_resumes_as_if_not_interrupted(
     assert_same_result(complete(cut, recipe, dataset), complete(whole, recipe, dataset))
 
 
+@pytest.mark.slow
 def test_vgg_19_resumes_as_if_not_interrupted(
     tmp_path: Path, recipe: Recipe, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -362,11 +355,20 @@ def test_a_network_without_bn_is_trained_and_resumed(
     assert curve["test_error"].tolist() == curve["test_error_precise"].tolist()
 
 
+def one_layer(*_: object) -> nn.Module:
+    """A convolution, BN, and a classifier: the least that a measurement has all its parts of."""
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3, 4), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4 * 8 * 8, 10)
+    )
+
+
 def test_a_stop_at_any_batch_of_a_measurement_loses_nothing(
-    tmp_path: Path, recipe: Recipe, dataset: Dataset
+    tmp_path: Path, recipe: Recipe, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also between the batches of the test, of the statistics, and of the final evaluation."""
-    whole = Run(tmp_path / "whole", "tiny", "resnet-8", 0)
+    monkeypatch.setitem(names.OTHERS, "one-layer", names.Name("one-layer", 2))
+    monkeypatch.setitem(CONSTRUCTORS, "one-layer", one_layer)
+    whole = Run(tmp_path / "whole", "tiny", "one-layer", 0)
     steps = list(train(whole, recipe, dataset, CPU))
     iterations = [step.iteration for step in steps]
     in_measurements = [
@@ -374,7 +376,7 @@ def test_a_stop_at_any_batch_of_a_measurement_loses_nothing(
     ]
     assert len(in_measurements) > 3 * (recipe.statistics_batches + 3)
     for count in in_measurements:
-        run = Run(tmp_path / f"stopped-{count}", "tiny", "resnet-8", 0)
+        run = Run(tmp_path / f"stopped-{count}", "tiny", "one-layer", 0)
         stopped(run, recipe, dataset, lambda number, _, count=count: number == count)
         assert not run.finished
         assert_same_result(complete(run, recipe, dataset), whole)
