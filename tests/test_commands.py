@@ -172,7 +172,7 @@ def another_user() -> Iterator[None]:
 
 @pytest.mark.parametrize("name", ["", "demo", "demo/resnet-20", "demo/resnet-20/seed-0/run.json"])
 def test_runs_of_another_user_are_permission_denied(
-    name: str, record_run: Callable[..., RunResult]
+    name: str, record_run: Callable[..., RunResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record_run("resnet-20", settings="demo")
     drawing = (claims.main, all_figures.main, evaluate.main, publish.main)
@@ -186,6 +186,7 @@ def test_runs_of_another_user_are_permission_denied(
         Path(place).chmod(0o755)
         runs = Path(place) / "runs"
         shutil.copytree("demo", runs / "demo")
+        monkeypatch.chdir(place)  # where DATA_DIR, which is data, can be looked for
         (runs / name).chmod(0)
         with another_user():
             results = [
@@ -198,6 +199,16 @@ def test_runs_of_another_user_are_permission_denied(
     for result in results:
         assert result.exit_code == 1
         assert re.fullmatch(f"Error: {runs}.*: permission denied: .*\n", result.stderr)
+
+
+def test_weights_in_a_directory_of_another_user_are_not_said_to_be_missing() -> None:
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0)
+        weights = Path(place) / "weights.pt"
+        with another_user():
+            result = run(evaluate.main, "--network", "resnet-20", "--weights", str(weights))
+    assert result.exit_code == 2
+    assert f"WEIGHTS (--weights): {weights}: permission denied" in result.stderr
 
 
 def test_a_data_directory_that_cannot_be_read_is_named() -> None:

@@ -129,6 +129,13 @@ class PathInHome(click.Path):
             expanded = Path(value).expanduser()
         except RuntimeError:
             self.fail(f"{value}: there is no such home directory", param, ctx)
+        if self.exists:
+            try:
+                expanded.stat()
+            except PermissionError:  # of which click says that it does not exist
+                self.fail(f"{value}: permission denied", param, ctx)
+            except OSError:
+                pass
         return super().convert(expanded, param, ctx)
 
 
