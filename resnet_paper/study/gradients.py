@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from resnet_paper import names
+from resnet_paper.console import say
 from resnet_paper.errors import UserError
 from resnet_paper.networks.batch_norm import without_bn
 from resnet_paper.networks.build import build
@@ -158,7 +159,7 @@ def measure(study: Study, networks: Sequence[str], seeds: int, full: bool = Fals
                 network = started[each].network
                 left[network] -= 1
                 if not left[network]:
-                    tqdm.write(f"{network}: measured")
+                    say(f"{network}: measured")
             while not done.empty():
                 bar.update(done.get())
     results = {part: future.result() for future, part in started.items()}
