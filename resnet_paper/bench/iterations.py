@@ -16,7 +16,6 @@ import torch
 import torch.nn.functional as F
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
-from torchvision import transforms
 
 from resnet_paper.errors import UserError
 from resnet_paper.networks import counts
@@ -64,6 +63,8 @@ class Pictures(TorchDataset[tuple[torch.Tensor, int]]):
     """Images as a usual reproduction has them: one PIL picture at a time, transformed."""
 
     def __init__(self, images: Images) -> None:
+        from torchvision import transforms  # takes seconds to import
+
         self.images = images
         self.transform = transforms.Compose(
             [

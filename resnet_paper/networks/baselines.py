@@ -5,7 +5,6 @@ from collections import OrderedDict
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.models import vgg
 
 from resnet_paper.networks.resnets import initialise_convolutions
 
@@ -35,6 +34,8 @@ class HashDropout(nn.Module):
 
 def vgg_19(classes: int = 10, channels: int = 3) -> nn.Module:
     """VGG-19 with BN: torchvision's layers, average pooling, 512-4096-4096-classes classifier."""
+    from torchvision.models import vgg  # takes seconds to import
+
     classifier = two_dropouts(512, classes)
     features = vgg.make_layers(vgg.cfgs["E"], batch_norm=True)
     if channels != 3:
@@ -91,6 +92,8 @@ def vgg_16(classes: int = 1_000, channels: int = 3) -> nn.Module:
 
     (N, 3, 224, 224) -> logits (N, classes); maps of other images are pooled or stretched to 7x7.
     """
+    from torchvision.models import vgg  # takes seconds to import
+
     features = vgg.make_layers(vgg.cfgs["D"])
     if channels != 3:
         features[0] = nn.Conv2d(channels, 64, 3, padding=1)

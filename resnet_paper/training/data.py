@@ -1,26 +1,29 @@
-"""The data sets: where each is found, and how it is read."""
+"""The data sets: where each is found, and how it is read.
+
+torchvision, which takes seconds to import, is imported by the loaders that need it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from http.client import HTTPException
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torchvision.datasets import CIFAR10, CIFAR100, MNIST, Imagenette
-from torchvision.datasets.utils import check_integrity
 
 from resnet_paper.errors import UserError
 from resnet_paper.runs.datasets import DATA_SETS
 from resnet_paper.runs.files import locked, move, scratch_directory
 from resnet_paper.runs.recipe import Recipe
-from resnet_paper.training import image_folder
 from resnet_paper.training.batches import crop
 from resnet_paper.training.images import Dataset, Images
+
+if TYPE_CHECKING:
+    from torchvision.datasets import CIFAR10
 
 SPLIT_SEED = 45_000
 # Imagenette's folders of classes, in the order of their labels.
@@ -70,7 +73,7 @@ def require_images(images: Images, count: int, recipe: Recipe) -> None:
 
 
 def cifar(of: type[CIFAR10], recipe: Recipe, data_dir: Path) -> tuple[Images, Images]:
-    """The 50,000 training and 10,000 test images of CIFAR-10 or CIFAR-100; UserError as `load`."""
+    """50,000 training and 10,000 test images as torchvision reads them; UserError as `load`."""
     title, folder = DATA_SETS[recipe.dataset].title, data_dir / of.base_folder
     files = [*of.train_list, *of.test_list, (of.meta["filename"], of.meta["md5"])]
 
@@ -89,7 +92,16 @@ def cifar(of: type[CIFAR10], recipe: Recipe, data_dir: Path) -> tuple[Images, Im
 
 def cifar10(recipe: Recipe, data_dir: Path) -> tuple[Images, Images]:
     """CIFAR-10's 50,000 training and 10,000 test images; UserError as `load`."""
+    from torchvision.datasets import CIFAR10
+
     return cifar(CIFAR10, recipe, data_dir)
+
+
+def cifar100(recipe: Recipe, data_dir: Path) -> tuple[Images, Images]:
+    """CIFAR-100's 50,000 training and 10,000 test images; UserError as `load`."""
+    from torchvision.datasets import CIFAR100
+
+    return cifar(CIFAR100, recipe, data_dir)
 
 
 def imagenette(recipe: Recipe, data_dir: Path) -> tuple[Images, Images]:
@@ -97,6 +109,10 @@ def imagenette(recipe: Recipe, data_dir: Path) -> tuple[Images, Images]:
 
     Those that the recipe needs, in an order that mixes the classes.
     """
+    from torchvision.datasets import Imagenette
+
+    from resnet_paper.training import image_folder
+
     folder = data_dir / DATA_SETS["imagenette"].folder
     download(
         "Imagenette",
@@ -115,6 +131,8 @@ def imagenette(recipe: Recipe, data_dir: Path) -> tuple[Images, Images]:
 
 def mnist(_: Recipe, data_dir: Path) -> tuple[Images, Images]:
     """MNIST's 60,000 training and 10,000 test images, of one channel; UserError as `load`."""
+    from torchvision.datasets import MNIST
+
     folder = data_dir / DATA_SETS["mnist"].folder
     files = [f"raw/{archive.removesuffix('.gz')}" for archive, _ in MNIST.resources]
     download(
@@ -137,6 +155,8 @@ def mnist(_: Recipe, data_dir: Path) -> tuple[Images, Images]:
 
 def is_there(path: Path, md5: str | None = None) -> bool:
     """False if a file or folder is missing; UserError if it is unreadable or has another MD5."""
+    from torchvision.datasets.utils import check_integrity
+
     try:
         there = path.exists()
         intact = md5 is None or not there or check_integrity(str(path), md5)
@@ -219,7 +239,7 @@ def synthetic_cifar10(recipe: Recipe, _: Path) -> tuple[Images, Images]:
 # By the name of a data set: its training and its test images, at least as many as a recipe needs.
 LOADERS: dict[str, Callable[[Recipe, Path], tuple[Images, Images]]] = {
     "cifar10": cifar10,
-    "cifar100": partial(cifar, CIFAR100),
+    "cifar100": cifar100,
     "imagenette": imagenette,
     "mnist": mnist,
     "synthetic": synthetic_cifar10,

@@ -39,6 +39,7 @@ def test_each_run_gets_its_iterations_and_none_runs_ahead(monkeypatch: pytest.Mo
     learners = [SlowLearner(), SlowLearner()]
     made = iter(learners)
     monkeypatch.setattr(iterations, "Learner", lambda *_: next(made))
+    monkeypatch.setattr(backend, "can_compile", lambda: False)  # finding out takes seconds
     assert iterations.runs_an_hour("resnet-8", "cpu", at_once=2) > 0
     for learner in learners:
         assert learner.iterations == PAPER.measure_every // ITERATIONS_AT_ONCE["cpu"]

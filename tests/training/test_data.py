@@ -16,6 +16,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from msgspec.structs import replace
+from torchvision import datasets
 
 from resnet_paper.errors import UserError
 from resnet_paper.runs.recipe import PAPER, SETTINGS
@@ -97,11 +98,11 @@ def test_synthetic_images_are_the_same_each_time_and_differ_between_train_and_te
 def test_missing_cifar10_without_a_network_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(self: data.CIFAR10) -> None:
+    def refuse(self: datasets.CIFAR10) -> None:
         Path(self.root).mkdir(exist_ok=True)  # as torchvision does before it downloads
         raise OSError("no network")
 
-    monkeypatch.setattr(data.CIFAR10, "download", refuse)
+    monkeypatch.setattr(datasets.CIFAR10, "download", refuse)
     with pytest.raises(UserError, match="could not be downloaded") as caught:
         data.load(PAPER, tmp_path / "mistyped")
     assert "\n" not in caught.value.message
@@ -132,9 +133,9 @@ def write_cifar100(data_dir: Path, images: int, monkeypatch: pytest.MonkeyPatch)
     for name, content in contents.items():
         (folder / name).write_bytes(pickle.dumps(content))
         md5[name] = hashlib.md5((folder / name).read_bytes()).hexdigest()
-    monkeypatch.setattr(data.CIFAR100, "train_list", [["train", md5["train"]]])
-    monkeypatch.setattr(data.CIFAR100, "test_list", [["test", md5["test"]]])
-    monkeypatch.setattr(data.CIFAR100, "meta", {**data.CIFAR100.meta, "md5": md5["meta"]})
+    monkeypatch.setattr(datasets.CIFAR100, "train_list", [["train", md5["train"]]])
+    monkeypatch.setattr(datasets.CIFAR100, "test_list", [["test", md5["test"]]])
+    monkeypatch.setattr(datasets.CIFAR100, "meta", {**datasets.CIFAR100.meta, "md5": md5["meta"]})
     return folder
 
 
@@ -257,10 +258,10 @@ CIFAR10_BATCHES = "cifar-10-batches-py"
 def fake_cifar10(monkeypatch: pytest.MonkeyPatch, download: Callable[[Path], None]) -> None:
     """CIFAR-10 of two small files, and what downloads it into a directory."""
     md5 = {name: hashlib.md5(name.encode()).hexdigest() for name in ("batch", "batches.meta")}
-    monkeypatch.setattr(data.CIFAR10, "train_list", [["batch", md5["batch"]]])
-    monkeypatch.setattr(data.CIFAR10, "test_list", [])
+    monkeypatch.setattr(datasets.CIFAR10, "train_list", [["batch", md5["batch"]]])
+    monkeypatch.setattr(datasets.CIFAR10, "test_list", [])
     meta = {"filename": "batches.meta", "key": "label_names", "md5": md5["batches.meta"]}
-    monkeypatch.setattr(data.CIFAR10, "meta", meta)
+    monkeypatch.setattr(datasets.CIFAR10, "meta", meta)
 
     def construct(self: Any, root: str, train: bool = True, download: bool = False) -> None:
         self.data, self.targets = np.zeros((1, 32, 32, 3), np.uint8), [0]
@@ -268,7 +269,7 @@ def fake_cifar10(monkeypatch: pytest.MonkeyPatch, download: Callable[[Path], Non
             fetch(Path(root))
 
     fetch = download
-    monkeypatch.setattr(data.CIFAR10, "__init__", construct)
+    monkeypatch.setattr(datasets.CIFAR10, "__init__", construct)
 
 
 def unpack(root: Path) -> None:

@@ -9,6 +9,7 @@ import torch
 from click.testing import CliRunner
 from msgspec.structs import replace
 from PIL import Image
+from torchvision import datasets
 
 from experiments import eval as evaluate
 from experiments import figures as all_figures
@@ -153,9 +154,9 @@ def test_what_is_missing_is_downloaded_at_160_pixels(
         assert (size, download) == ("160px", True)
         write_images(Path(root))
 
-    monkeypatch.setattr(data, "Imagenette", download)
+    monkeypatch.setattr(datasets, "Imagenette", download)
     assert len(data.load(tiny, tmp_path).train) == 40
-    monkeypatch.setattr(data, "Imagenette", lambda *_, **__: pytest.fail("downloaded again"))
+    monkeypatch.setattr(datasets, "Imagenette", lambda *_, **__: pytest.fail("downloaded again"))
     assert len(data.load(tiny, tmp_path).test) == 20
 
 
@@ -169,12 +170,13 @@ def test_without_a_network_a_missing_folder_is_one_line(
     def refuse(*_: object, **__: object) -> None:
         raise OSError("no network")
 
-    monkeypatch.setattr(data.Imagenette, "_download", refuse)
+    monkeypatch.setattr(datasets.Imagenette, "_download", refuse)
     with pytest.raises(UserError, match=r"unpack imagenette2-160\.tgz in") as caught:
         data.load(tiny, tmp_path)
     assert "\n" not in caught.value.message
 
 
+@pytest.mark.slow
 def test_interrupted_equals_uninterrupted(tmp_path: Path, data_dir: Path, tiny: Recipe) -> None:
     dataset = data.load(tiny, data_dir)
     cut, whole = (
@@ -190,7 +192,7 @@ def test_interrupted_equals_uninterrupted(tmp_path: Path, data_dir: Path, tiny: 
     assert cut.result().curve["iteration"].tolist() == [2, 3]
 
 
-@pytest.mark.parametrize("network", ["alexnet", "vgg-16"])
+@pytest.mark.parametrize("network", ["alexnet", pytest.param("vgg-16", marks=pytest.mark.slow)])
 def test_networks_without_bn_train_at_their_own_rate_and_resume(
     network: str, tmp_path: Path, data_dir: Path, tiny: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -212,6 +214,7 @@ def test_networks_without_bn_train_at_their_own_rate_and_resume(
     blueprint.cache_clear()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
 def test_imagenette_end_to_end(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(data_dir)
