@@ -58,7 +58,7 @@ $(BIN)/ruff check .
 $(BIN)/mypy
 endef
 
-faults: check .venv/test  ## Kill a training KILLS times, two processes at once: is anything lost? [KILLS]
+faults: check .venv/test  ## Kill a training KILLS times: is anything lost? Then the slow tests [KILLS]
 	$(BIN)/python -m tests.kills --kills "$(KILLS)"
 	$(BIN)/python -m tests.node_kills --kills "$(KILLS)"
 	$(BIN)/python -m pytest -m slow

@@ -17,6 +17,7 @@ from resnet_paper.runs.recipe import SETTINGS, TINY, Recipe
 from resnet_paper.runs.record import COLUMNS, Measurement, as_json
 from resnet_paper.runs.run import Result, Run
 from resnet_paper.training import data
+from resnet_paper.training.backend import can_compile
 from resnet_paper.training.images import Dataset, Images
 
 # Tests train tiny networks, on which threads cost more than they save.
@@ -41,11 +42,26 @@ needs_cifar10 = pytest.mark.skipif(
     reason=f"CIFAR-10 is not in {REAL_DATA}: set DATA_DIR to where it is",
 )
 
+# One of the paper, a shorter one, one that compares networks, and one of larger images; the others
+# are drawn by the slow tests.
+DRAWN = ("paper", "overnight", "10-epochs", "imagenette")
+of_any_settings = pytest.mark.parametrize(
+    "settings",
+    [pytest.param(each, marks=() if each in DRAWN else pytest.mark.slow) for each in SETTINGS],
+)
+
 
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     """Tests draw the same numbers each time."""
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def compiler() -> None:
+    """Skips a test where torch.compile does not work."""
+    if not can_compile():
+        pytest.skip("torch.compile does not work here")
 
 
 @pytest.fixture

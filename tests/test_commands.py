@@ -48,7 +48,10 @@ DEMO = ["--settings", "demo"]
 IMAGENETTE = ["--settings", "imagenette"]
 
 
-@pytest.mark.parametrize("command", ["experiments figures", "-m resnet_paper.responses"])
+@pytest.mark.parametrize(
+    "command",
+    ["experiments figures", pytest.param("-m resnet_paper.responses", marks=pytest.mark.slow)],
+)
 def test_commands_draw_whatever_backend_the_environment_names(command: str) -> None:
     environment = {**os.environ, "MPLBACKEND": "nonsense"}
     argv = [sys.executable, *command.split(), "--help"]
@@ -304,6 +307,7 @@ def test_the_study_end_to_end_on_synthetic_images() -> None:
     assert Path("figures/demo/figure6_precise.png").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_demo")
 def test_targets_together_are_planned_once_and_each_table_is_complete(
     monkeypatch: pytest.MonkeyPatch,
@@ -349,6 +353,7 @@ def test_a_diverged_run_has_no_error(recipe: Recipe, monkeypatch: pytest.MonkeyP
     assert "plain-8 seed 0: diverged, in" in result.output
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_demo")
 def test_the_shortcut_options_end_to_end() -> None:
     result = run(shortcuts.main, *DEMO, "--precision", "float32", "--depth", "8")
@@ -360,6 +365,7 @@ def test_the_shortcut_options_end_to_end() -> None:
     assert parameters == ["75,290", "78,042", "78,330"]
 
 
+@pytest.mark.slow
 def test_table1_and_claims_need_no_runs() -> None:
     table = run(table1.main).output
     for row in (
@@ -394,6 +400,7 @@ def test_one_tiny_run_on_cifar10(recipe: Recipe, monkeypatch: pytest.MonkeyPatch
     assert "resnet-8 seed 0: test error" in result.output
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_demo")
 def test_gradients_are_measured_once_and_drawn_by_all_that_draw() -> None:
     nets = [*DEMO, "--depths", "8", "--seeds", "2"]

@@ -99,6 +99,7 @@ def run(command: click.Command, *arguments: str) -> str:
 
 
 @pytest.mark.usefixtures("_additions")
+@pytest.mark.slow
 def test_a_network_a_recipe_a_data_set_a_table_and_a_figure_are_an_entry_each(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -111,6 +111,7 @@ def test_no_file_is_a_symbolic_link() -> None:
     assert links == []
 
 
+@pytest.mark.slow
 def test_a_wheel_of_an_sdist_has_the_files_of_one_of_a_zip(
     installed: Path, source: Path, tmp_path: Path
 ) -> None:
@@ -121,10 +122,12 @@ def test_a_wheel_of_an_sdist_has_the_files_of_one_of_a_zip(
     }
 
 
+@pytest.mark.slow
 def test_a_wheel_has_all_modules_and_data(installed: Path) -> None:
     assert files(installed / "resnet_paper") == files(ROOT / "resnet_paper")
 
 
+@pytest.mark.slow
 def test_a_wheel_has_the_published_weights(installed: Path) -> None:
     expected = published()
     assert {path.parts[0] for path in expected} == {"paper", "overnight"}
@@ -132,6 +135,7 @@ def test_a_wheel_has_the_published_weights(installed: Path) -> None:
         assert (installed / "resnet_paper" / "published" / path).read_bytes() == content
 
 
+@pytest.mark.slow
 def test_a_wheel_works_elsewhere(installed: Path, tmp_path: Path) -> None:
     """Beside another package of the name of the folder that has the runs in a clone."""
     (installed / "experiments" / "runs").mkdir(parents=True)

@@ -21,6 +21,7 @@ from resnet_paper.results.panels import conditions, error_ticks
 from resnet_paper.results.style import Label, label_right, set_apart
 from resnet_paper.runs.recipe import OVERNIGHT, PAPER, SETTINGS, TINY
 from resnet_paper.runs.run import Result
+from tests.conftest import of_any_settings
 
 RecordRun = Callable[..., Result]
 
@@ -81,7 +82,7 @@ def test_the_axes_are_filled_by_the_curves_after_the_first_drop() -> None:
     assert tuple(error_ticks(PAPER, [table])) == (0, 5, 10, 15, 20)
 
 
-@pytest.mark.parametrize("settings", sorted(SETTINGS))
+@of_any_settings
 def test_runs_of_any_settings_can_be_drawn(settings: str, record_run: RecordRun) -> None:
     recipe = SETTINGS[settings]
     results = [record_run(network, settings=settings) for network in ("plain-20", "resnet-20")]
@@ -417,6 +418,7 @@ def test_drawing_imports_no_torch(module: str) -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.slow
 def test_files_are_drawn_whatever_the_backend_and_the_users_matplotlibrc(
     record_run: RecordRun, tmp_path: Path
 ) -> None:

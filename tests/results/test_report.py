@@ -19,7 +19,7 @@ from resnet_paper.results.curves import PRECISE, TEST, TRAIN, papers_curve
 from resnet_paper.results.verdicts import claims_table
 from resnet_paper.runs.recipe import COMPARED, PAPER, SETTINGS
 from resnet_paper.runs.run import Result
-from tests.conftest import ENVIRONMENT
+from tests.conftest import ENVIRONMENT, of_any_settings
 
 RecordRun = Callable[..., Result]
 ROOT = Path(__file__).parents[2]
@@ -194,7 +194,7 @@ def test_without_runs_the_page_says_so() -> None:
     assert len(html) < 20_000
 
 
-@pytest.mark.parametrize("settings", sorted(SETTINGS))
+@of_any_settings
 def test_runs_of_any_settings_have_a_page(settings: str, record_run: RecordRun) -> None:
     results = [
         record_run(name, settings=settings) for name in ("resnet-18", "resnet-20", "resnet-20-b")
@@ -319,6 +319,7 @@ def click_switch(browser: Any, kind: str) -> None:
     browser.find_element("css selector", f"[data-kind={kind}]").click()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [(1280, 900), (390, 844)])
 def test_a_browser_draws_the_page(opened: Any, scheme: str, size: tuple[int, int]) -> None:
@@ -352,6 +353,7 @@ def brightness(colour: str) -> int:
     return sum(map(int, re.findall(r"\d+", colour)[:3]))
 
 
+@pytest.mark.slow
 def test_the_legend_switches_a_net_off_and_on(opened: Any) -> None:
     click_legend(opened, "plain-20")
     for kind in (TEST, TRAIN):
@@ -362,6 +364,7 @@ def test_the_legend_switches_a_net_off_and_on(opened: Any) -> None:
     assert visible(opened, "plain-20", PRECISE) is False
 
 
+@pytest.mark.slow
 def test_a_switch_shows_a_kind_of_curves_of_the_nets_that_are_on(opened: Any) -> None:
     click_legend(opened, "plain-20")
     click_switch(opened, PRECISE)
@@ -375,6 +378,7 @@ def test_a_switch_shows_a_kind_of_curves_of_the_nets_that_are_on(opened: Any) ->
     assert opened.get_log("browser") == []
 
 
+@pytest.mark.slow
 def test_a_legends_number_goes_with_the_curves_that_it_is_of(opened: Any) -> None:
     def entry() -> str:
         texts = opened.find_elements("css selector", ".legend .traces")
@@ -388,6 +392,7 @@ def test_a_legends_number_goes_with_the_curves_that_it_is_of(opened: Any) -> Non
     assert entry() == "ResNet-20 8.50, n = 2"
 
 
+@pytest.mark.slow
 def test_a_table_says_that_it_scrolls_where_it_is_wider_than_the_page(opened: Any) -> None:
     def hints() -> list[bool]:
         opened.execute_async_script("setTimeout(arguments[0], 200)")

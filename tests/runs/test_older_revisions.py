@@ -75,6 +75,7 @@ def test_a_finished_run_is_published(finished: Result, tmp_path: Path) -> None:
     build("resnet-8").load_state_dict(weights_of(published))
 
 
+@pytest.mark.slow
 def test_an_unfinished_run_ends_as_the_revision_that_began_it_would(runs: Path) -> None:
     run = Run(runs, "demo", "plain-8", 0)
     assert not run.finished

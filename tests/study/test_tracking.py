@@ -132,6 +132,7 @@ def wandb_offline(root: Path, **variables: str) -> subprocess.CompletedProcess[s
     )
 
 
+@pytest.mark.slow
 def test_wandb_has_each_measurement_at_its_iteration(tmp_path: Path) -> None:
     answer = wandb_offline(tmp_path, WANDB_MODE="offline")
     assert answer.returncode == 0, answer.stderr
@@ -142,6 +143,7 @@ def test_wandb_has_each_measurement_at_its_iteration(tmp_path: Path) -> None:
     assert errors == pytest.approx(curve["test_error"].tolist(), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_wandb_without_an_account_is_refused(tmp_path: Path) -> None:
     answer = wandb_offline(tmp_path)
     assert answer.returncode == 1

@@ -43,27 +43,33 @@ def assert_below(errors: dict[str, float], limit: float) -> None:
 
 
 @needs_triton
-def test_each_kernel_a_batch_and_a_training_step() -> None:
+def test_each_kernel_and_a_batch() -> None:
     """In one process, as one takes seconds to start.
 
     Kernels: shortcuts, strides, padding at the borders, and sums over several programs among them.
-    Batches are PyTorch's own, bit for bit. A step: logits, all gradients, BN's running statistics
-    and its count of batches; precise BN runs a network in training mode under no_grad.
+    Batches are PyTorch's own, bit for bit. Precise BN runs a network in training mode under
+    no_grad.
     """
     limits = {"float32": 1e-5, "float16": 2e-3}
     cases = [f"{layer} {dtype}" for dtype in limits for layer in LAYERS[dtype]]
-    steps = ("resnet-14 float32", "plain-8 float32", "no_grad float32")
-    found = errors_of(*cases, "batch channels", "batch per-pixel mean", *steps, "resnet-8 float16")
-    assert_half_precision(found.pop("resnet-8 float16"))
+    found = errors_of(*cases, "batch channels", "batch per-pixel mean", "no_grad float32")
     for case, errors in found.items():
         assert_below(errors, limits.get(case.split()[-1], 0.0))
 
 
-def assert_half_precision(errors: dict[str, float]) -> None:
-    """Gradients are as far off as those of autocast, which rounds activations too."""
-    gradients = {name: e for name, e in errors.items() if name.startswith("gradient")}
-    assert_below(gradients, 0.2)
-    assert_below({name: errors[name] for name in errors.keys() - gradients.keys()}, 5e-3)
+@pytest.mark.slow
+@needs_triton
+@pytest.mark.parametrize("network", ["plain-8", "plain-14", "resnet-8", "resnet-14"])
+def test_a_training_step(network: str) -> None:
+    """Logits, all gradients, BN's running statistics and its count of batches.
+
+    Gradients in float16 are as far off as those of autocast, which rounds activations too.
+    """
+    single, half = errors_of(f"{network} float32", f"{network} float16").values()
+    assert_below(single, 1e-5)
+    gradients = {name: e for name, e in half.items() if name.startswith("gradient")}
+    assert_below(gradients, 0.3)
+    assert_below({name: half[name] for name in half.keys() - gradients.keys()}, 5e-3)
 
 
 @pytest.mark.parametrize("name", ["plain-20", "resnet-20", "resnet-110"])

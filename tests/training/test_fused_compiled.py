@@ -68,6 +68,7 @@ def stack(cubin: bytes) -> int:
     return int(re.search(r"STACK:(\d+)", answer.stdout + answer.stderr)[1])
 
 
+@pytest.mark.slow
 def test_no_kernel_spills_and_products_are_of_warp_groups(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -96,7 +96,10 @@ def test_the_method_names_the_kernels_that_a_network_is_trained_by(
     assert GPU.method(build(network), PAPER)["kernels"] == kernels
 
 
-def test_a_run_keeps_its_kernels(tmp_path: Path, recipe: Recipe, dataset: Dataset) -> None:
+def test_a_run_keeps_its_kernels(
+    tmp_path: Path, recipe: Recipe, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nn.Module, "compile", lambda *_, **__: None)  # it takes a while
     run = interrupted(Run(tmp_path, "tiny", "resnet-8", 0), recipe, dataset, at=3)
     other = replace(CPU, compiled=True, kernels="fused")
     with pytest.raises(
@@ -138,7 +141,7 @@ def test_bn_shortcut_and_relu_as_one_function(shortcut: torch.Tensor | None) -> 
         assert torch.allclose(found.double(), expected.double(), rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.skipif(not backend.can_compile(), reason="torch.compile does not work here")
+@pytest.mark.usefixtures("compiler")
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_compiled_gradients_are_as_exact_as_plain_pytorchs(precision: str) -> None:
     network = randomised(Network((1,), (16,), option_a))

@@ -76,7 +76,7 @@ def test_signed_relu_is_relu() -> None:
     assert torch.equal(x.grad, y.grad)
 
 
-@pytest.mark.skipif(not backend.can_compile(), reason="torch.compile does not work here")
+@pytest.mark.usefixtures("compiler")
 @pytest.mark.parametrize(
     "parts",
     [

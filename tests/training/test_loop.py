@@ -115,14 +115,13 @@ def test_interrupted_equals_uninterrupted(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("compiler")
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_interrupted_equals_uninterrupted_compiled(
     tmp_path: Path, recipe: Recipe, dataset: Dataset, precision: str
 ) -> None:
     """As full-length runs are computed on a CPU."""
     chosen = backend.choose("cpu", precision, backend.WORTH_COMPILING)
-    if not chosen.compiled:
-        pytest.skip("torch.compile does not work here")
     runs = [Run(tmp_path / name, "tiny", "resnet-8", 5) for name in ("cut", "whole")]
     interrupted(runs[0], recipe, dataset, 5, chosen)
     assert_same_result(*(complete(run, recipe, dataset, chosen) for run in runs))
@@ -272,6 +271,7 @@ def test_killed_and_started_again_equals_left_alone(tmp_path: Path) -> None:
     assert_same_result(*(complete(run, SETTINGS["demo"], dataset) for run in runs))
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_resume(tmp_path: Path) -> None:
     process = start(tmp_path)
     run = Run(tmp_path, "demo", "resnet-8", 0)
@@ -362,6 +362,7 @@ def one_layer(*_: object) -> nn.Module:
     )
 
 
+@pytest.mark.slow
 def test_a_stop_at_any_batch_of_a_measurement_loses_nothing(
     tmp_path: Path, recipe: Recipe, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
