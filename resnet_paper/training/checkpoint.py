@@ -32,7 +32,7 @@ from resnet_paper.runs.record import (
     recipe_of,
 )
 from resnet_paper.runs.run import MOVE_AWAY, Run
-from resnet_paper.training.backend import COMPILER, Backend
+from resnet_paper.training.backend import COMPILER, Backend, can_compile
 from resnet_paper.training.learner import LearnerState
 
 FORMAT = 1  # of the file; one without a number is of format 1
@@ -184,16 +184,17 @@ def check_same_run(run: Run, content: JSON, recipe: Recipe, method: Mapping[str,
         key = differs.partition(" ")[0]
         raise UserError(
             f"{run.directory} holds a run begun with {differs}: "
-            f"{way_back(key, computed.get(key))}, or choose another directory by RUNS (--runs)"
+            f"{way_back(key, computed, method)}, or choose another directory by RUNS (--runs)"
         )
 
 
-def way_back(key: str, recorded: object) -> str:
-    """What to do to resume a run as it began."""
-    if key in ("device", "precision", "kernels"):
-        return f"resume it with {key.upper()}={recorded} (--{key} {recorded})"
-    if key == "compiled" and recorded:
+def way_back(key: str, computed: JSON, method: Mapping[str, Any]) -> str:
+    """What to do to resume a run as it began, where its record and the method differ in key."""
+    compiled = computed["compiled"] and not method.get("compiled")
+    if key in ("kernels", "compiled") and compiled and not can_compile():
         return f"torch.compile does not work here, install {COMPILER}"
+    if key in ("device", "precision", "kernels"):
+        return f"resume it with {key.upper()}={computed[key]} (--{key} {computed[key]})"
     return "resume it as it began"
 
 

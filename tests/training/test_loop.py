@@ -504,18 +504,21 @@ def test_the_seconds_of_a_run_end_with_its_last_measurement(
 
 
 def test_a_run_that_was_begun_otherwise_is_refused_with_a_way_back(
-    tmp_path: Path, recipe: Recipe, dataset: Dataset
+    tmp_path: Path, recipe: Recipe, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(checkpoint, "can_compile", lambda: False)
     run = interrupted(Run(tmp_path, "tiny", "resnet-8", 0), recipe, dataset, at=5)
     found = checkpoint.load(run)
     assert found is not None
-    for key, recorded, now, way in (
-        ("compiled", True, False, r"install a C\+\+ compiler and Python's headers .*apt install g"),
-        ("device", "cuda", "cpu", r"resume it with DEVICE=cuda \(--device cuda\)"),
-        ("precision", "bfloat16", "float32", "resume it with PRECISION=bfloat16"),
+    install = r"install a C\+\+ compiler and Python's headers .*apt install g"
+    for recorded, differs, way in (
+        ({"compiled": True}, "compiled True, not False", install),
+        ({"compiled": True, "kernels": "fused"}, "kernels fused, not pytorch", install),
+        ({"kernels": "fused"}, "kernels fused, not pytorch", "resume it with KERNELS=fused"),
+        ({"device": "cuda"}, "device cuda, not cpu", r"with DEVICE=cuda \(--device cuda\)"),
+        ({"precision": "bfloat16"}, "precision bfloat16, not float32", "PRECISION=bfloat16"),
     ):
-        computed = {**found.content["computed"], key: recorded}
-        changed = {**found.content, "computed": computed}
+        changed = {**found.content, "computed": {**found.content["computed"], **recorded}}
         checkpoint.save(run, changed, found.state, found.learner)
-        with pytest.raises(UserError, match=rf"begun with {key} {recorded}, not {now}: .*{way}"):
+        with pytest.raises(UserError, match=rf"begun with {differs}: .*{way}"):
             complete(run, recipe, dataset)
