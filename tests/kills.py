@@ -43,7 +43,14 @@ for _ in train(run, recipe, dataset, chosen):
 def start(root: Path) -> subprocess.Popen[str]:
     """A process that trains the run; it has loaded its data."""
     process = subprocess.Popen(
-        [sys.executable, "-c", TRAINING, str(root)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", TRAINING, str(root)],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+        },  # threads cost a tiny network more than they save
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
