@@ -109,7 +109,11 @@ def directory_of(runs: str | PathLike[str]) -> Path:
         root = Path(runs).expanduser()
     except RuntimeError:
         raise UserError(f"{runs}: there is no such home directory") from None
-    if root.exists() and not root.is_dir():
+    try:
+        is_file = root.exists() and not root.is_dir()
+    except OSError as error:
+        raise UserError(f"{root} cannot be read: {error.strerror}") from None
+    if is_file:
         raise UserError(f"{root} is a file, not a directory of runs")
     return root
 

@@ -262,3 +262,5 @@ def test_runs_that_are_no_directory_are_refused(tmp_path: Path) -> None:
         pretrained.load("resnet-20", runs=file)
     with pytest.raises(UserError, match="no such home directory"):
         pretrained.load("resnet-20", runs="~nobody-of-this-name/runs")
+    with pytest.raises(UserError):
+        pretrained.load("resnet-20", runs="no-file-system-has-names-as-long" * 100)
