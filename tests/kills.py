@@ -45,10 +45,7 @@ def start(root: Path) -> subprocess.Popen[str]:
     process = subprocess.Popen(
         [sys.executable, "-c", TRAINING, str(root)],
         cwd=ROOT,
-        env={
-            **os.environ,
-            "OMP_NUM_THREADS": "1",
-        },  # threads cost a tiny network more than they save
+        env={**os.environ, "OMP_NUM_THREADS": "1"},  # more cost a tiny network time
         stdout=subprocess.PIPE,
         text=True,
     )

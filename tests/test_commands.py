@@ -382,11 +382,11 @@ def test_table1_and_claims_need_no_runs() -> None:
 def test_a_comparison_that_is_not_recorded_is_said() -> None:
     result = run(all_figures.main, "--settings", "100-epochs")
     assert result.exit_code == 0, result.output
-    assert "comparison: nothing is recorded yet" in result.output
+    assert "comparison: nothing to draw from what is recorded" in result.output
 
 
 def test_nothing_recorded_is_said() -> None:
-    assert "nothing is recorded yet" in run(fig7.main, "--draw-only").output
+    assert "nothing to draw from what is recorded" in run(fig7.main, "--draw-only").output
     said = run(responses.main, "--settings", "tiny").output
     assert "plain-56 is not recorded: make train SETTINGS=tiny RUNS=" in said
 

@@ -37,10 +37,10 @@ MAY_IMPORT = {
 WITHOUT_TORCH = ("errors", "console", "names", "paper", "runs", "results")
 
 
-def imported(path: Path) -> set[str]:
-    """The full names that a file imports anywhere, inside functions too."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+def imported(path: Path, at_its_top: bool = False) -> set[str]:
+    """The full names that a file imports anywhere, inside functions too, or at its top alone."""
+    found, tree = set(), ast.parse(path.read_text())
+    for node in tree.body if at_its_top else ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -96,6 +96,17 @@ def test_init_files_are_empty() -> None:
 def test_modules_without_torch(module: str) -> None:
     first = {name.partition(".")[0] for name in imported(MODULES[module])}
     assert not first & {"torch", "torchvision"}
+
+
+def test_torchvision_is_imported_where_it_is_used() -> None:
+    """It takes seconds; image_folder, which is full of it, is itself imported by a loader."""
+    heavy = ("torchvision.", "resnet_paper.training.image_folder")
+    found = [
+        name
+        for name, path in MODULES.items()
+        if any(each.startswith(heavy) for each in imported(path, at_its_top=True))
+    ]
+    assert found == ["training.image_folder"]
 
 
 def test_drawing_loads_no_torch() -> None:

@@ -234,7 +234,7 @@ ARTEFACTS = {
         tables=(
             TableOf(
                 "shortcuts-*",
-                lambda of: comparisons.shortcuts(of.results, of.note),
+                lambda of: comparisons.shortcuts(of.results, of.recipe, of.note),
                 printed=Table.markdown,
             ),
         ),
@@ -308,7 +308,7 @@ def draw(name: str, recorded: Recorded, folder: Path) -> str:
         if paths:
             lines.append(" ".join(map(str, paths)))
         remove(folder, figure.name, ("pdf", "png"), paths)
-    return "\n".join(lines) or f"{name}: nothing is recorded yet"
+    return "\n".join(lines) or f"{name}: nothing to draw from what is recorded"
 
 
 def remove(folder: Path, name: str, suffixes: Iterable[str], kept: Sequence[Path]) -> None:

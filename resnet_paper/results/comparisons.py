@@ -18,7 +18,7 @@ from resnet_paper.results.formats import (
 from resnet_paper.results.statistics import statistics
 from resnet_paper.results.summary import summary
 from resnet_paper.results.tables import Table, sources, without_empty
-from resnet_paper.runs.recipe import COMPARED
+from resnet_paper.runs.recipe import COMPARED, Recipe, on_cifar10
 from resnet_paper.runs.run import Result
 
 
@@ -64,14 +64,17 @@ def compared(results: Iterable[Result], settings: str) -> list[Result]:
     return sorted(chosen, key=lambda each: (networks.index(each.network), each.seed))
 
 
-def shortcuts(results: Iterable[Result], note: str = "") -> list[Table]:
-    """The shortcut options in the form of Table 3, a table for each depth that has B or C."""
+def shortcuts(results: Iterable[Result], recipe: Recipe, note: str = "") -> list[Table]:
+    """The shortcut options in the form of Table 3, a table for each depth that has B or C.
+
+    Beside Table 3's errors on the paper's data set alone.
+    """
     measured = summary(results)
     depths = names.shortcut_depths(measured["network"])
-    return [shortcuts_at(depth, measured, note) for depth in depths]
+    return [shortcuts_at(depth, measured, recipe, note) for depth in depths]
 
 
-def shortcuts_at(depth: int, measured: pd.DataFrame, note: str) -> Table:
+def shortcuts_at(depth: int, measured: pd.DataFrame, recipe: Recipe, note: str) -> Table:
     """The shortcut options at one depth, by a summary of the runs."""
     rows, text = [], []
     for option, network in names.shortcut_networks(depth).items():
@@ -79,13 +82,13 @@ def shortcuts_at(depth: int, measured: pd.DataFrame, note: str) -> Table:
         of, count = statistics(ours["test_error"]), ours["parameters"].max()
         rows.append({"network": network, "option": option, "parameters": count, **of})
         error = format_best(of["best"], of["mean"], of["std"], int(of["runs"]))
-        text.append(
-            {
-                "model": f"ResNet-{depth} {option}",
-                "params": format_number(count, "{:,.0f}"),
-                "error (%)": error + format_diverged(int(ours["diverged"].sum())),
-                "paper: ResNet-34 on ImageNet, top-1 (%)": f"{facts.TABLE3_TOP1[option]:.2f}",
-            }
-        )
+        line = {
+            "model": f"ResNet-{depth} {option}",
+            "params": format_number(count, "{:,.0f}"),
+            "error (%)": error + format_diverged(int(ours["diverged"].sum())),
+        }
+        if on_cifar10(recipe):
+            line["paper: ResNet-34 on ImageNet, top-1 (%)"] = f"{facts.TABLE3_TOP1[option]:.2f}"
+        text.append(line)
     title = f"Shortcut options at {depth} layers"
     return Table(f"shortcuts-{depth}", pd.DataFrame(rows).round(4), pd.DataFrame(text), note, title)

@@ -112,8 +112,7 @@ class Batches:
         self.normalise = Normalisation.of(train, recipe.normalisation)
 
     def stream(self, seed: int) -> BatchStream:
-        recipe = self.recipe
-        return BatchStream(len(self.train), recipe.batch_size, seed, recipe.padding)
+        return BatchStream.of(self.recipe, len(self.train), seed)
 
     def take(self, seed: int, start: int, count: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Augmented, normalised images and labels of the batches start, ..., start + count - 1."""
@@ -239,14 +238,15 @@ def states(
 
     trained: called after each iteration.
     """
-    case = part.cases[0]
+    case, recipe = part.cases[0], batches.recipe
     if case.state == "new" and case.batch_norm == "true":
-        yield case, build(case.network, case.seed), 0
+        yield case, new(case.network, recipe, case.seed), 0
     elif case.state == "new":
-        yield case, control(case.network, case.initialisation, case.seed), 0
+        yield case, control(case.network, recipe, case.initialisation, case.seed), 0
     elif case.state == "trained":
-        module = load_weights(case.network, part.weights, part.weights_file)
-        yield case, module, batches.recipe.iterations
+        of = recipe.classes, recipe.channels
+        module = load_weights(case.network, part.weights, part.weights_file, *of)
+        yield case, module, recipe.iterations
     else:
         by_state = {case.state: case for case in part.cases}
         for iteration, module in first_iterations(case.network, batches, part.iterations):
@@ -255,9 +255,14 @@ def states(
                 yield by_state[str(iteration)], module, iteration
 
 
-def control(network: str, initialisation: str, seed: int) -> nn.Module:
+def new(network: str, recipe: Recipe, seed: int = 0) -> nn.Module:
+    """A new network for the images and classes of a recipe."""
+    return build(network, seed, recipe.classes, recipe.channels)
+
+
+def control(network: str, recipe: Recipe, initialisation: str, seed: int) -> nn.Module:
     """A new network without BN. Convolutions start as in the study ("he") or as torch's do."""
-    module = without_bn(build(network, seed))
+    module = without_bn(new(network, recipe, seed))
     if initialisation == "pytorch":
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -272,7 +277,8 @@ def first_iterations(network: str, batches: Batches, last: int) -> Iterator[tupl
     recipe = batches.recipe
     warming_up = names.parse(network).depth >= recipe.warmup_depth
     backend = Backend("cpu", "float32", compiled=False, threads=torch.get_num_threads())
-    module = build(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    module = new(network, recipe)
+    module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     learner = Learner(module, recipe, batches.train, backend)
     for iteration in range(last):
         rate = learning_rate(recipe, iteration, warming_up)
@@ -316,10 +322,11 @@ def own_signals(study: Study, network: str, weights: Path | None) -> pd.DataFram
     recipe = study.recipe
     names.require_image_size(network, recipe.image_size)
     if weights is None:
-        module = build(network, classes=recipe.classes)
+        module = new(network, recipe)
     else:
         refuse_weights_of_another(network, weights)
-        module = load_weights(network, weights.read_bytes(), str(weights), recipe.classes)
+        of = recipe.classes, recipe.channels
+        module = load_weights(network, weights.read_bytes(), str(weights), *of)
     if not convolutions(module):
         raise UserError(f"{network} has no 3x3 convolution")
     batches = Batches(recipe, data.load(recipe, study.data_dir).train)

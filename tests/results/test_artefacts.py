@@ -83,7 +83,7 @@ def test_a_file_that_is_no_artefact_stays(record_run: RecordRun, tmp_path: Path)
 def test_an_artefact_without_anything_to_show_says_so(tmp_path: Path) -> None:
     for name in ("fig7", "shortcuts"):
         said = artefacts.draw(name, Recorded([], "paper"), tmp_path)
-        assert said == f"{name}: nothing is recorded yet"
+        assert said == f"{name}: nothing to draw from what is recorded"
 
 
 def test_a_comparison_is_the_same_in_the_report_and_in_its_files(
@@ -131,7 +131,10 @@ def test_other_images_are_not_set_beside_the_papers(
     """Errors of 100 classes, in a training as long as the paper's."""
     monkeypatch.setitem(DATA_SETS, "other", DataSet("Another", classes=100))
     monkeypatch.setitem(SETTINGS, "other", on("other"))
-    results = [record_run("resnet-20", 0, 30.0, "other", responses=[0.5])]
+    results = [
+        record_run("resnet-20", 0, 30.0, "other", responses=[0.5]),
+        record_run("resnet-20-b", 0, 30.0, "other"),
+    ]
     files = draw_all(results, "other", tmp_path / "drawn")
     assert not {"claims.md", "reproductions.md", "figure6.md", "figure6_paper.png"} & files
     assert (tmp_path / "drawn/table6.md").read_text().splitlines()[:3] == [
@@ -140,6 +143,7 @@ def test_other_images_are_not_set_beside_the_papers(
         "| ResNet | 20 | 0.00M | 30.00 |",
     ]
     assert (tmp_path / "drawn/figure7.md").read_text().splitlines()[0].endswith("| n |")
+    assert "paper:" not in (tmp_path / "drawn/shortcuts-20.md").read_text()
     drawn = ARTEFACTS["fig6"].figures[1].make(Recorded(results, "other"))
     assert drawn is not None
     assert not [text for text in drawn.legends[0].get_texts() if "paper" in text.get_text()]

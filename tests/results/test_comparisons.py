@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from resnet_paper.results import comparisons
+from resnet_paper.runs.recipe import PAPER
 from resnet_paper.runs.run import Result
 
 RecordRun = Callable[..., Result]
@@ -19,7 +20,7 @@ def test_others_numbers_have_their_source_below(record_run: RecordRun) -> None:
 def test_shortcut_options_in_the_papers_form(record_run: RecordRun) -> None:
     results = [record_run("resnet-20-b", error=8.25, parameters=272_474), record_run("resnet-20")]
     results.append(record_run("resnet-20-b", 1, diverged=500, parameters=272_474))
-    (table,) = comparisons.shortcuts(results)
+    (table,) = comparisons.shortcuts(results, PAPER)
     assert table.name == "shortcuts-20"
     assert (
         table.markdown().splitlines()[3] == "| ResNet-20 B | 272,474 | 8.25, 1 diverged | 24.52 |"

@@ -17,11 +17,13 @@ from torch import nn
 from resnet_paper.errors import UserError
 from resnet_paper.networks.build import build
 from resnet_paper.runs import gradients as files
-from resnet_paper.runs.recipe import Recipe
+from resnet_paper.runs.datasets import DATA_SETS
+from resnet_paper.runs.recipe import PAPER, SETTINGS, Recipe
 from resnet_paper.study import gradients
 from resnet_paper.study.gradients import Batches
 from resnet_paper.study.study import Study
-from resnet_paper.training.images import Dataset
+from resnet_paper.training import data
+from resnet_paper.training.images import Dataset, Images
 from tests.results.test_figures import RecordRun
 
 CASE = list(files.CASE)
@@ -66,6 +68,28 @@ def test_each_state_is_measured_and_has_the_same_numbers_in_any_process(
     ]
     again = pd.concat(again, ignore_index=True)[list(files.LAYERS)]
     pd.testing.assert_frame_equal(again, same)
+
+
+def test_images_of_one_channel_and_other_classes_are_measured_as_they_are_trained(
+    recipe: Recipe, record_run: RecordRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """New, trained, and of a file: as of digits, which are not flipped."""
+    grey = DATA_SETS["synthetic"]._replace(channels=1, classes=12)
+    monkeypatch.setitem(DATA_SETS, "synthetic", grey)
+    recipe = replace(recipe, channels=1, classes=12, flips=False, normalisation="mnist channel")
+    monkeypatch.setitem(SETTINGS, "small", recipe)
+    images = Images(torch.randint(256, (25, 1, 32, 32), dtype=torch.uint8), torch.arange(25) % 12)
+    monkeypatch.setitem(data.LOADERS, "synthetic", lambda *_: (images, images))
+    study = Study("small", tmp_path)
+    assert not Batches(recipe, images).stream(0).plan(0, 6).flip.any()
+    network = build("resnet-8", 0, 12, 1)
+    record_run("resnet-8", settings="small", weights=network)
+    parts = list(gradients.parts_of(study, "resnet-8", seeds=1, full=False))
+    found = [gradients.measure_part(recipe, Path(), part, lambda done: None) for part in parts]
+    assert sum(len(layers) for part in found for layers, _ in part) == 7 * 7
+    torch.save(network.state_dict(), tmp_path / "weights.pt")
+    for weights in (None, tmp_path / "weights.pt"):
+        assert len(gradients.own_signals(study, "resnet-8", weights)) == 7
 
 
 @pytest.mark.parametrize("full", [False, True])
@@ -143,7 +167,7 @@ def test_the_first_iteration_is_that_of_the_recipe(
 
 @pytest.mark.parametrize("initialisation", gradients.INITIALISATIONS)
 def test_controls_have_no_bn_and_their_initialisation(initialisation: str) -> None:
-    network = gradients.control("plain-20", initialisation, seed=1)
+    network = gradients.control("plain-20", PAPER, initialisation, seed=1)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
     weight = network.stages[0][0].conv1.weight
     fan = 16 * 9
@@ -152,7 +176,7 @@ def test_controls_have_no_bn_and_their_initialisation(initialisation: str) -> No
         assert weight.std().item() == pytest.approx((3 * fan) ** -0.5, rel=0.05)
     else:
         assert weight.std().item() == pytest.approx((2 / fan) ** 0.5, rel=0.05)
-    same = gradients.control("plain-20", initialisation, seed=1).stages[0][0].conv1.weight
+    same = gradients.control("plain-20", PAPER, initialisation, seed=1).stages[0][0].conv1.weight
     assert torch.equal(weight, same)
 
 

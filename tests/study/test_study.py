@@ -38,14 +38,12 @@ HERE = Trainer(device="cpu", precision="float32")
 
 @pytest.mark.usefixtures("small")
 def test_runs_by_turns_equal_runs_one_after_another(tmp_path: Path) -> None:
+    """One of the three begins while another is in training."""
     networks = ["resnet-8", "plain-8"]
-    alone, together = (
-        Study("small", tmp_path / "a"),
-        Study("small", tmp_path / "b"),
-    )
-    HERE.complete(alone, alone.runs_of(networks))
-    replace(HERE, concurrent=2).complete(together, together.runs_of(networks))
-    assert len(alone.results()) == 2
+    alone, together = (Study("small", tmp_path / name, seeds=2) for name in ("a", "b"))
+    HERE.complete(alone, alone.runs_of(networks)[:3])
+    replace(HERE, concurrent=2).complete(together, together.runs_of(networks)[:3])
+    assert len(alone.results()) == 3
     for one, other in zip(alone.results(), together.results(), strict=True):
         assert (one.network, one.seed) == (other.network, other.seed)
         assert_same_result(one.run, other.run)
