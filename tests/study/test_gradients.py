@@ -40,11 +40,13 @@ def study(small: None, tmp_path: Path) -> Study:
 
 
 def test_each_state_is_measured_and_has_the_same_numbers_in_any_process(
-    study: Study, record_run: RecordRun
+    study: Study, record_run: RecordRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record_run("resnet-8", seed=3, settings="small", weights=build("resnet-8"))
     record_run("resnet-8", seed=4, settings="small")  # without weights
-    measured = gradients.measure(study, ["resnet-8"], seeds=2)
+    with monkeypatch.context() as patched:
+        patched.setattr(torch, "get_num_threads", lambda: 2)  # as many processes
+        measured = gradients.measure(study, ["resnet-8"], seeds=2)
     cases = measured.layers[CASE].drop_duplicates().to_numpy().tolist()
     assert cases == [
         *(["resnet-8", "true", "he", "new", seed] for seed in (0, 1)),
