@@ -91,4 +91,5 @@ def print_help() -> None:
 if __name__ == "__main__":
     sys.path[0] = str(HERE.parent)  # the package beside this directory
     os.environ["MPLBACKEND"] = "agg"  # matplotlib refuses the name of a backend that it lacks
+    os.environ["MATPLOTLIBRC"] = os.devnull  # the user's decides nothing here, readable or not
     main(*sys.argv[1:])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 if __name__ == "__main__":
     os.environ["MPLBACKEND"] = "agg"  # matplotlib refuses the name of a backend that it lacks
+    os.environ["MATPLOTLIBRC"] = os.devnull  # the user's decides nothing here, readable or not
 
 import click
 

@@ -52,8 +52,12 @@ IMAGENETTE = ["--settings", "imagenette"]
     "command",
     ["experiments figures", pytest.param("-m resnet_paper.responses", marks=pytest.mark.slow)],
 )
-def test_commands_draw_whatever_backend_the_environment_names(command: str) -> None:
-    environment = {**os.environ, "MPLBACKEND": "nonsense"}
+def test_commands_draw_whatever_backend_and_matplotlibrc_the_environment_names(
+    command: str, tmp_path: Path
+) -> None:
+    (tmp_path / "matplotlibrc").write_bytes(b"# caf\xe9\n")  # not UTF-8
+    own = {"MPLBACKEND": "nonsense", "MATPLOTLIBRC": str(tmp_path)}
+    environment = {**os.environ, **own}
     argv = [sys.executable, *command.split(), "--help"]
     root = Path(__file__).parents[1]
     answer = subprocess.run(argv, cwd=root, env=environment, capture_output=True, text=True)

@@ -81,6 +81,11 @@ class Unit:
         return frozenset((role, shape) for role, (_, shape) in self.tensors.items())
 
     @property
+    def numbers_its_norm(self) -> bool:
+        """True if its BN has a number of its own, as in a Sequential."""
+        return self.norm is not None and self.norm.place != self.layer.place
+
+    @property
     def is_shortcut(self) -> bool:
         return not SHORTCUTS.isdisjoint(self.layer.place)
 
@@ -194,20 +199,23 @@ def in_order(found: list[Unit]) -> list[Unit]:
 
 
 def require_no_lists(ordered: Sequence[Unit]) -> None:
-    """UnmatchedError if layers are those of lists beside each other: conv1s.0, conv1s.1, conv2s.0.
+    """UnmatchedError if layers may be those of lists beside each other: conv1s.0, conv2s.0, c1.0.
 
-    Their blocks may be numbered by either. In conv4_2, conv4_3, conv5_1, ..., stages of different
-    lengths, conv's number comes first.
+    They may be if all numbers are followed by the same ones, since blocks may be numbered by
+    either. Those of conv4_2, conv4_3, conv5_1, ..., stages of different lengths, are not; nor those
+    of a word, as in 0.conv1, or of a Sequential, whose BNs have numbers of their own, as in 0.3.
     """
-    lists: dict[tuple[Word, ...], dict[tuple[Word, ...], Unit]] = {}
+    lists: dict[tuple[Word, ...], dict[Word, dict[tuple[Word, ...], Unit]]] = {}
     for unit in ordered:
         of = words(unit.layer.name)
-        ends = [i + 2 for i, word in enumerate(of[:-1]) if word in KINDS]
-        end = next((end for end in ends if isinstance(of[end - 1], int)), len(of))
-        lists.setdefault(tuple(of[:end]), {})[tuple(of[end:])] = unit
-    for one, other in combinations(lists.values(), 2):
-        if len(one) > 1 and one.keys() == other.keys():
-            raise unordered([*one.values()][1], next(iter(other.values())))
+        for i in range(1, len(of) - 1):
+            if of[i - 1] in KINDS or (isinstance(of[i + 1], int) and not unit.numbers_its_norm):
+                beside = lists.setdefault(tuple(of[:i]), {})
+                beside.setdefault(of[i], {})[tuple(of[i + 1 :])] = unit
+    for beside in lists.values():
+        for one, other in combinations(beside.values(), 2):
+            if len(one) > 1 and one.keys() == other.keys():
+                raise unordered([*one.values()][1], next(iter(other.values())))
 
 
 def unordered(one: Unit, other: Unit) -> UnmatchedError:
@@ -225,7 +233,7 @@ def require_same_signatures(theirs: list[Unit], ours: list[Unit]) -> None:
         return
     if len(foreign) != len(missing):
         said = [
-            f"{len(found)} layers are {how}, as {found[0].layer.name}"
+            f"{how} layers: {len(found)}, as {found[0].layer.name}"
             for how, found in (("missing", missing), ("unexpected", foreign))
             if found
         ]

@@ -57,8 +57,13 @@ def load_weights(
         require_numbers(value, needed[key].dtype, f"{name}: {theirs}")
         if key.endswith("running_var") and (value < 0).any():
             raise UserError(f"{name}: {theirs} has negative variances: is it a BN's running_var?")
-    counts = {key: state.get(key, own[key]) for key in own.keys() - needed.keys()}
-    built.load_state_dict({**counts, **{key: found[theirs] for key, theirs in keys.items()}})
+    counts = {
+        key: state[key]
+        for key in own.keys() - needed.keys()
+        if key in state and state[key].shape == own[key].shape
+    }
+    values = {key: found[theirs] for key, theirs in keys.items()}
+    built.load_state_dict({**own, **counts, **values})
     return built
 
 

@@ -98,6 +98,11 @@ def test_layouts_that_are_taken(
     assert_loads("resnet-8", file_of(layout(network)), state)
 
 
+def test_a_count_of_another_shape_is_left_out(state: State) -> None:
+    content = file_of({**state, "stem.bn.num_batches_tracked": torch.zeros(1)})
+    assert_loads("resnet-8", content, state)
+
+
 def test_safetensors_are_taken(state: State) -> None:
     safetensors = pytest.importorskip("safetensors.torch")
     assert_loads("resnet-8", safetensors.save(state), state)
@@ -270,10 +275,41 @@ def lists(names: str) -> Callable[[State], State]:
     return scheme
 
 
-@pytest.mark.parametrize("names", [r"\1.\3s\4.\2", r"\1.\3\4.\2", r"\1.\3\4s.\2", r"\1.\3_\4.b\2"])
+@pytest.mark.parametrize(
+    "names",
+    [
+        *(r"\1.\3s\4.\2", r"\1.\3\4.\2", r"\1.\3\4s.\2", r"\1.\3_\4.b\2"),
+        *(r"\1.c\4.\2.\3", r"\1.cnn\4.\2_\3", r"\1.half\4.1.\2.\3", r"\1.\3.0.\4.\2"),
+    ],
+)
 def test_lists_of_first_and_of_second_layers_are_not_taken_one_after_the_other(names: str) -> None:
     message = refusal("plain-20", file_of(lists(names)(build("plain-20").state_dict())))
     assert "its keys do not say which comes first, layer1." in message
+
+
+def test_lists_by_letters_are_not_taken_one_after_the_other_either() -> None:
+    by_numbers = lists(r"\1.c\4.\2.\3")(build("plain-20").state_dict())
+    scheme = {key.replace("c1", "a").replace("c2", "b"): v for key, v in by_numbers.items()}
+    assert "layer1.a.0.bn.weight" in scheme
+    message = refusal("plain-20", file_of(scheme))
+    assert "its keys do not say which comes first, layer1." in message
+
+
+def test_a_number_of_each_block_and_layer_says_the_order() -> None:
+    """Blocks of a Sequential, whose BNs are numbered too: 0.body.0, 0.body.1, 0.1, 0.2."""
+    state = trained("plain-20").state_dict()
+    for place in ("body.", ""):
+        scheme = {
+            re.sub(
+                r"\.(conv|bn)(\d)",
+                lambda m, place=place: f".{place}{3 * int(m[2]) + (m[1] == 'bn')}",
+                key.replace("stages", "layers"),
+            ): value
+            for key, value in state.items()
+            if "num_batches" not in key
+        }
+        assert f"layers.0.0.{place}6.weight" in scheme
+        assert_loads("plain-20", file_of(dict(reversed(scheme.items()))), state)
 
 
 def test_stages_of_different_lengths_are_no_lists() -> None:
