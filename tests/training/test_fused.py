@@ -63,12 +63,13 @@ def test_each_kernel_and_a_batch() -> None:
 def test_a_training_step(network: str) -> None:
     """Logits, all gradients, BN's running statistics and its count of batches.
 
-    Gradients in float16 are as far off as those of autocast, which rounds activations too.
+    Gradients in float16 are as far off as those of autocast, which rounds activations too; the
+    errors grow with depth.
     """
     single, half = errors_of(f"{network} float32", f"{network} float16").values()
     assert_below(single, 1e-5)
     gradients = {name: e for name, e in half.items() if name.startswith("gradient")}
-    assert_below(gradients, 0.3)
+    assert_below(gradients, 0.1 if network.endswith("8") else 0.3)
     assert_below({name: half[name] for name in half.keys() - gradients.keys()}, 5e-3)
 
 
