@@ -141,6 +141,7 @@ def test_bn_shortcut_and_relu_as_one_function(shortcut: torch.Tensor | None) -> 
         assert torch.allclose(found.double(), expected.double(), rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("compiler")
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_compiled_gradients_are_as_exact_as_plain_pytorchs(precision: str) -> None:
