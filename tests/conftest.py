@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,9 @@ from resnet_paper.training.images import Dataset, Images
 # Tests train tiny networks, on which threads cost more than they save.
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start
+
+# In the background of a shell SIGINT is ignored, by the processes that tests start too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REAL_DATA = Path(os.environ.get("DATA_DIR", "data")).absolute()
 ENVIRONMENT = {
