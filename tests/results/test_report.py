@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -295,7 +296,21 @@ def opened(browser: Any, html: str, tmp_path: Path) -> Any:
     path = tmp_path / "report.html"
     path.write_text(html)
     browser.get(path.as_uri())
+    wait_until_drawn(browser)
     return browser
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    """A busy machine takes a while to draw."""
+    until = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+def wait_until_drawn(browser: Any) -> None:
+    legends = "return plots.length && plots.every(plot => plot.querySelector('.legend .traces'))"
+    wait_until(lambda: browser.execute_script(legends))
 
 
 def visible(browser: Any, network: str, kind: str) -> Any:
@@ -329,6 +344,7 @@ def test_a_browser_draws_the_page(opened: Any, scheme: str, size: tuple[int, int
     features = [{"name": "prefers-color-scheme", "value": scheme}]
     opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
     opened.refresh()
+    wait_until_drawn(opened)
     assert opened.get_log("browser") == []
     widths = opened.execute_script("return [...document.images].map(each => each.naturalWidth)")
     assert widths
@@ -380,16 +396,16 @@ def test_a_switch_shows_a_kind_of_curves_of_the_nets_that_are_on(opened: Any) ->
 
 @pytest.mark.slow
 def test_a_legends_number_goes_with_the_curves_that_it_is_of(opened: Any) -> None:
-    def entry() -> str:
-        texts = opened.find_elements("css selector", ".legend .traces")
-        (text,) = [each.text for each in texts if each.text.startswith("ResNet-20")]
-        return text
+    def entries() -> list[str]:
+        texts = "return [...document.querySelectorAll('.legend .traces')].map(e => e.textContent)"
+        return opened.execute_script(texts)
 
-    assert entry() == "ResNet-20 8.50, n = 2"
+    with_number, without = "ResNet-20 8.50, n = 2", "ResNet-20"
+    wait_until(lambda: with_number in entries() and without not in entries())
     click_switch(opened, TEST)
-    assert entry() == "ResNet-20"
+    wait_until(lambda: without in entries() and with_number not in entries())
     click_switch(opened, TEST)
-    assert entry() == "ResNet-20 8.50, n = 2"
+    wait_until(lambda: with_number in entries() and without not in entries())
 
 
 @pytest.mark.slow
