@@ -34,7 +34,7 @@ from resnet_paper.runs.recipe import Recipe, learning_rate
 from resnet_paper.study.responses import refuse_weights_of_another
 from resnet_paper.study.study import Study
 from resnet_paper.training import data
-from resnet_paper.training.backend import Backend, keep_freed_memory
+from resnet_paper.training.backend import Backend
 from resnet_paper.training.batches import BatchStream, augment
 from resnet_paper.training.images import Images, Normalisation
 from resnet_paper.training.learner import Learner
@@ -42,7 +42,7 @@ from resnet_paper.training.learner import Learner
 ITERATIONS = (1, 3, 10, 30, 100)
 INITIALISATIONS = ("he", "pytorch")
 OWN_BATCHES = 10
-MOST_PROCESSES = 4  # each takes some GB of memory
+MOST_PROCESSES = 4  # each takes up to 3 GB of memory, and 5 if all is measured
 
 
 class Extent(NamedTuple):
@@ -211,7 +211,6 @@ def measure_part(
 ) -> list[tuple[pd.DataFrame, pd.DataFrame | None]]:
     """Layers and cosines of each case, in a process of its own; work that is done is reported."""
     torch.set_num_threads(1)
-    keep_freed_memory()
     batches, extent = batches_of(recipe, data_dir), part.extent
     depth = names.parse(part.network).depth
     found = []
