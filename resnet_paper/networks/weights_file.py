@@ -131,7 +131,7 @@ def unwrap(loaded: object, name: str) -> dict[str, Tensor]:
     inside = [key for key in others if isinstance(loaded[key], Mapping) and loaded[key]]
     named = [key for key in inside if key in WRAPPERS]
     of_tensors = [key for key in inside if all(isinstance(v, Tensor) for v in loaded[key].values())]
-    chosen = named or of_tensors
+    chosen = named or of_tensors or (inside if len(inside) == 1 else [])
     if len(chosen) > 1:
         raise UserError(f"{name} holds several state dicts ({', '.join(map(str, chosen))}): {SAVE}")
     if not chosen:

@@ -79,6 +79,7 @@ def prefixed(state: State, prefix: str) -> State:
         lambda network: {"model_state_dict": network.state_dict(), "optimizer_state_dict": {}},
         lambda network: {"resnet": network.state_dict(), "name": "resnet"},
         lambda network: {"checkpoint": 1, "model": {"state_dict": network.state_dict()}},
+        lambda network: {"checkpoint": {"model": network.state_dict(), "epoch": 3}},
         lambda network: prefixed(network.state_dict(), "module."),
         lambda network: {"state_dict": prefixed(network.state_dict(), "module.model.")},
         lambda network: prefixed(network.state_dict(), "_orig_mod."),
@@ -88,7 +89,8 @@ def prefixed(state: State, prefix: str) -> State:
     ],
     ids=[
         *("own", "wrapped", "pytorch-cifar", "beside an average", "with an optimizer"),
-        *("under another name", "wrapped twice", "parallel", "wrapped and parallel", "compiled"),
+        *("under another name", "wrapped twice", "wrapped in another"),
+        *("parallel", "wrapped and parallel", "compiled"),
         *("SWA", "pretrained", "SWA of a pretrained"),
     ],
 )
