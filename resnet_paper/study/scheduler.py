@@ -23,6 +23,7 @@ from resnet_paper.study.tracking import Tracker
 from resnet_paper.training import checkpoint, data
 from resnet_paper.training.backend import Backend
 from resnet_paper.training.checkpoint import Checkpoint
+from resnet_paper.training.clock import clock
 from resnet_paper.training.engine import Engine
 from resnet_paper.training.loop import Progress, Steps
 
@@ -101,7 +102,12 @@ def train_by_turns(
     waiting, held = list(runs), []
     active: dict[Run, Steps] = {}
     failed: dict[Run, Exception] = {}  # while stopping
-    with stop_request() as stop, ExitStack() as opened, Bars(recipe) as bars:
+    with (
+        stop_request() as stop,
+        clock.without_pauses(),
+        ExitStack() as opened,
+        Bars(recipe) as bars,
+    ):
         while (waiting or active) and not stop.is_set():
             while waiting and len(active) < at_once:
                 run = waiting.pop(0)

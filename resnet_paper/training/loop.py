@@ -20,6 +20,7 @@ from resnet_paper.training import checkpoint
 from resnet_paper.training.backend import Backend
 from resnet_paper.training.batches import BatchStream
 from resnet_paper.training.checkpoint import State
+from resnet_paper.training.clock import clock
 from resnet_paper.training.images import Dataset, Images
 from resnet_paper.training.learner import Learner
 
@@ -110,7 +111,7 @@ class Training:
         self.learner, self.state, self.dataset = learner, state, dataset
         self.stream = BatchStream.of(recipe, len(dataset.train), run.seed)
         self.first_iteration, self.seconds_before = state.iteration, state.seconds
-        self.began = self.saved = time.monotonic()
+        self.began = self.saved = clock.now()
 
     @property
     def ended(self) -> bool:
@@ -130,7 +131,7 @@ class Training:
             count = min(ITERATIONS_AT_ONCE[learner.backend.device], target - state.iteration)
             learner.advance(count)
             state.iteration += count
-            if time.monotonic() - self.saved > CHECKPOINT_EVERY:
+            if clock.now() - self.saved > CHECKPOINT_EVERY:
                 self.save()
             yield self.progress()
             while learner.ahead >= MOST_AHEAD:
@@ -235,17 +236,17 @@ class Training:
         if not self.ended:
             self.state.seconds = self.seconds
         checkpoint.save(self.run, self.content, self.state, self.learner.state())
-        self.saved = time.monotonic()
+        self.saved = clock.now()
 
     @property
     def seconds(self) -> float:
         """The run's seconds so far, over all sittings."""
-        return self.seconds_before + time.monotonic() - self.began
+        return self.seconds_before + clock.now() - self.began
 
     def progress(self, row: Measurement | None = None) -> Progress:
         done = self.state.iteration - self.first_iteration
         if done > 0:
-            per_iteration = (time.monotonic() - self.began) / done
+            per_iteration = (clock.now() - self.began) / done
         else:  # resumed inside a measurement: the pace so far
             per_iteration = self.seconds / max(self.state.iteration, 1)
         return Progress(
