@@ -61,7 +61,7 @@ endef
 faults: check .venv/test  ## Kill a training KILLS times: is anything lost? Then the slow tests [KILLS]
 	$(BIN)/python -m tests.kills --kills "$(KILLS)"
 	$(BIN)/python -m tests.node_kills --kills "$(KILLS)"
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow --numprocesses auto --dist loadfile
 
 clean:  ## Remove .venv and caches; runs and figures stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache *.egg-info
