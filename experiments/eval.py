@@ -55,7 +55,8 @@ def main(study: Study, weights: Path | None, network: str | None, named: str | N
         todo = [(weights, network, "own", weights.read_bytes())]
     if not todo:
         of = f" of {network}" if network else ""
-        raise UserError(f"no weights{of} are recorded in {study.root / study.settings}")
+        other = "other " if any(each.diverged for each in results) else ""
+        raise UserError(f"no {other}weights{of} are recorded in {study.root / study.settings}")
     normalisations = []
     for file, name, *_ in todo:
         names.require_image_size(name, study.recipe.image_size)
