@@ -114,7 +114,7 @@ def table(gradients: Gradients, note: str = "") -> Table:
         )
     meaning = (
         "At the outputs of the 3x3 convolutions, before BN, in training mode and float32, on the "
-        "augmented batch that comes next in a run of this seed (`FULL=1`: means over ten). "
+        "augmented batch that comes next in a run of this seed (`FULL=1`: means over the next ten). "
         "Gradient: Euclidean norm of that of the mean loss; first: next to the images. Geometric "
         "mean over n seeds (range). Factor: by which norms grow from a layer to the one before it, "
         "geometric mean; scale-free: of norms times output std, which do not depend on the scale "
