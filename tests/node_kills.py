@@ -121,7 +121,16 @@ def kill_node(study: Study, cluster: Any, worker: int) -> None:
         if raylet in [each.process.pid for each in node.all_processes["raylet"]]
     ]
     cluster.remove_node(node, allow_graceful=False)
-    cluster.add_node(num_cpus=1)
+    add_node(cluster, study.root.parent)
+
+
+def add_node(cluster: Any, root: Path) -> None:
+    """A node of one core, with a directory of its own as on a machine of its own.
+
+    In a directory that nodes share, one that joins replaces the files that workers are starting
+    from, which then die.
+    """
+    cluster.add_node(num_cpus=1, temp_dir=tempfile.mkdtemp(dir=root))
 
 
 KINDS = {"node": kill_node, "worker": kill_worker, "driver": kill_driver}
@@ -173,7 +182,7 @@ def kill_and_compare(kills: int, seed: int, root: Path) -> None:
         cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
         stack.callback(cluster.shutdown)
         for _ in range(2):
-            cluster.add_node(num_cpus=1)
+            add_node(cluster, root)
         runs = 0
         while kinds or runs == 0:
             study = Study(root / f"killed-{runs}", "ray", RAY_ADDRESS=cluster.address)
