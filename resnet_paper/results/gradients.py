@@ -114,11 +114,11 @@ def table(gradients: Gradients, note: str = "") -> Table:
         )
     meaning = (
         "At the outputs of the 3x3 convolutions, before BN, in training mode and float32, on the "
-        "augmented batch that comes next in a run of this seed (`FULL=1`: means over the next ten). "
-        "Gradient: Euclidean norm of that of the mean loss; first: next to the images. Geometric "
-        "mean over n seeds (range). Factor: by which norms grow from a layer to the one before it, "
-        "geometric mean; scale-free: of norms times output std, which do not depend on the scale "
-        "of weights before BN. Theory: of new plain nets with BN by "
+        "augmented batch that comes next in a run of this seed (`FULL=1`: means over the next "
+        "ten). Gradient: Euclidean norm of that of the mean loss; first: next to the images. "
+        "Geometric mean over n seeds (range). Factor: by which norms grow from a layer to the one "
+        "before it, geometric mean; scale-free: of norms times output std, which do not depend on "
+        "the scale of weights before BN. Theory: of new plain nets with BN by "
         "[Yang et al. 2019](https://arxiv.org/abs/1902.08129), without by the variance of the "
         "weights. Nets of 110 layers warm up and are followed for 10 iterations (`FULL=1`: 100). "
         "Cosine: between the gradient of all weights in this precision and in float64, on 16 "

@@ -212,7 +212,7 @@ def measure_part(
     """Layers and cosines of each case, in a process of its own; work that is done is reported."""
     torch.set_num_threads(1)
     batches, extent = batches_of(recipe, data_dir), part.extent
-    if extent.batches == 1:  # faster by a tenth; whole batches in float64 would take twice the memory
+    if extent.batches == 1:  # faster by a tenth; if all is measured it would take twice the memory
         keep_freed_memory()
     depth = names.parse(part.network).depth
     found = []
