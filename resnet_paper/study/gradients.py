@@ -34,7 +34,7 @@ from resnet_paper.runs.recipe import Recipe, learning_rate
 from resnet_paper.study.responses import refuse_weights_of_another
 from resnet_paper.study.study import Study
 from resnet_paper.training import data
-from resnet_paper.training.backend import Backend, keep_freed_memory
+from resnet_paper.training.backend import Backend
 from resnet_paper.training.batches import BatchStream, augment
 from resnet_paper.training.images import Images, Normalisation
 from resnet_paper.training.learner import Learner
@@ -212,8 +212,6 @@ def measure_part(
     """Layers and cosines of each case, in a process of its own; work that is done is reported."""
     torch.set_num_threads(1)
     batches, extent = batches_of(recipe, data_dir), part.extent
-    if extent.batches == 1:  # faster by a tenth; if all is measured it would take twice the memory
-        keep_freed_memory()
     depth = names.parse(part.network).depth
     found = []
     for case, module, start in states(part, batches, lambda: report(depth)):
