@@ -27,7 +27,7 @@ from resnet_paper.study.study import Study
 @click.option(
     "--full",
     is_flag=True,
-    help="measures ten batches and 100 iterations of each network, in an hour, not ten minutes",
+    help="measures ten batches and 100 iterations of each network, in an hour, not minutes",
 )
 @options
 def main(study: Study, resnets: list[str], full: bool) -> None:

@@ -57,8 +57,10 @@ class Extent(NamedTuple):
         """All, or what fits ten minutes on two cores."""
         if full:
             return cls(10, 100, recipe.batch_size)
-        warming_up = names.parse(network).depth >= recipe.warmup_depth
-        return cls(1, 10 if warming_up else 100, 16)
+        depth = names.parse(network).depth
+        if depth >= recipe.warmup_depth:
+            return cls(1, 10, 16)
+        return cls(1, 100 if depth <= 20 else 30, 16)
 
 
 class Case(NamedTuple):
