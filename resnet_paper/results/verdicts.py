@@ -307,9 +307,9 @@ def basis_of(own: dict[str, Spread], spreads: dict[str, Spread | None], recipe: 
     """The spreads that the verdicts use, in Markdown."""
     lines = [
         "Two means differ if their difference is above the noise, t s √(1/n₁ + 1/n₂). s is the "
-        "standard deviation over runs, pooled over the two networks; where they have fewer than "
-        f"{ENOUGH} degrees of freedom, over all compared networks with n ≥ 2, as below. t is "
-        "Student's t(0.975, degrees of freedom of s).\n"
+        "standard deviation over runs, pooled over the two networks; where they have fewer "
+        f"than {ENOUGH} degrees of freedom, over all networks with n ≥ 2 that are so compared, as "
+        "below. t is Student's t(0.975, degrees of freedom of s).\n"
     ]
     for quantity, of in spreads.items():
         freedom = own[quantity].degrees_of_freedom
