@@ -108,6 +108,7 @@ def test_the_digest_leaves_out_itself_alone(record_run: RecordRun) -> None:
     assert records.digest(changed(content, "sha256.newer", "0")) != records.digest(content)
 
 
+@pytest.mark.published
 @pytest.mark.parametrize(
     "path",
     sorted(PUBLISHED.glob("*/*/seed-*/run.json")),
@@ -119,6 +120,7 @@ def test_published_records_decode(path: Path) -> None:
     assert path.read_bytes() == encode(content)
 
 
+@pytest.mark.published
 def test_published_runs_are_as_they_were_left() -> None:
     for settings in sorted(path.name for path in PUBLISHED.iterdir() if path.is_dir()):
         for result in finished_runs(PUBLISHED, settings):
