@@ -32,6 +32,7 @@ KINDS = {
     *("bn", "bns", "norm", "norms", "batchnorm", "batch", "normalization", "normalisation"),
 }
 LETTERS = "abcdefgh"  # that count as numbers do; s, m and l have another order
+FROM_THE_END = "minus|neg|negative|last|rev|reverse|reversed|end|back"  # before a number
 SHORTCUTS = {"shortcut", "downsample", "skip", "projection", "proj"}
 
 
@@ -156,10 +157,15 @@ def parse(key: str) -> tuple[str, str]:
 def words(name: str) -> list[Word]:
     """Words and numbers of a name: "layer1.0.conv2" is layer, 1, 0, conv, 2.
 
-    UnmatchedError for "layer1.-3": a "-" separates words and numbers, as in "block-3".
+    UnmatchedError for "layer1.-3": a "-" separates words and numbers, as in "block-3"; for numbers
+    from the end, as in "layer1.last3"; and for what is not ASCII, other signs of minus among it.
     """
     if re.search(r"(^|[^a-z0-9])-\d", name.lower()):
         raise UnmatchedError(f"its keys number layers below 0, as {name}")
+    if re.search(rf"(^|[^a-z])({FROM_THE_END})[^a-z0-9]*\d", name.lower()):
+        raise UnmatchedError(f"its keys may number layers from the end, as {name}")
+    if not name.isascii():
+        raise UnmatchedError(f"its keys are not in ASCII, as {name}")
     plain = re.sub(r"(conv|norm)\dd", r"\1", name.lower())
     return [int(word) if word.isdigit() else word for word in re.findall(r"[a-z]+|\d+", plain)]
 

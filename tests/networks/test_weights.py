@@ -384,6 +384,22 @@ def test_stages_of_different_lengths_are_no_lists() -> None:
             "its keys number layers below 0, as layer.-3.0.conv1",
         ),
         (
+            lambda state: {
+                re.sub(r"layer(\d)", lambda stage: f"layer.last{4 - int(stage[1])}", key): value
+                for key, value in in_another_scheme(state).items()
+            },
+            "its keys may number layers from the end, as layer.last3.0.conv1",
+        ),
+        (
+            lambda state: {
+                re.sub(
+                    r"layer(\d)", lambda stage: f"layer.\N{MINUS SIGN}{4 - int(stage[1])}", key
+                ): v
+                for key, v in in_another_scheme(state).items()
+            },
+            "its keys are not in ASCII, as layer.\N{MINUS SIGN}3.0.conv1",
+        ),
+        (
             lambda state: in_another_scheme(state) | {"conv1/weight": state["stem.conv.weight"]},
             "conv1.weight and conv1/weight are both the weight of conv1",
         ),
@@ -401,7 +417,8 @@ def test_stages_of_different_lengths_are_no_lists() -> None:
             "unnumbered blocks",
             "BN without a",
         ),
-        *("BN of another number", "deeper", "another statistic", "negative", "twice", "two words"),
+        *("BN of another number", "deeper", "another statistic", "negative", "last", "minus"),
+        *("twice", "two words"),
     ],
 )
 def test_what_keys_do_not_say_is_not_guessed(
