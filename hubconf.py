@@ -18,6 +18,8 @@ def _entry(network: str) -> _Callable[..., _pretrained.Classifier]:
             raise _UserError(f"pretrained is True or False, not {pretrained!r}")
         if pretrained:
             return _pretrained.load(network, settings=settings)
+        if settings != "paper":
+            raise _UserError(f"settings={settings!r} is of published weights: give pretrained=True")
         return _pretrained.Classifier(_build(network))
 
     entry.__name__ = entry.__qualname__ = network.replace("-", "")

@@ -77,7 +77,9 @@ def parse(network: str) -> Name:
     """
     if network in OTHERS:
         return OTHERS[network]
-    match = re.fullmatch(r"(plain|resnet)-([1-9]\d*)(?:x([2-9]|[1-9]\d+))?(?:-([bc]))?", network)
+    match = re.fullmatch(
+        r"(plain|resnet)-([1-9][0-9]{0,5})(?:x([2-9]|[1-9][0-9]{1,2}))?(?:-([bc]))?", network
+    )
     if match is None or (match[1] == "plain" and match[4]):
         raise UnknownNetworkError(
             f"no network is called {network!r}{did_you_mean(network)}: names are plain-DEPTH, "
@@ -117,7 +119,7 @@ def fits(network: str, size: int) -> bool:
 
 def did_you_mean(network: str) -> str:
     """A suggestion for a name that is nearly one, as an addition to a sentence; else ""."""
-    digits = re.search(r"\d+", network)
+    digits = re.search(r"(?<![0-9])[1-9][0-9]{0,5}(?![0-9])", network)
     depth = digits[0] if digits else "20"
     near = get_close_matches(network, [f"resnet-{depth}", f"plain-{depth}", *OTHERS], cutoff=0.7)
     return f" (did you mean {near[0]}?)" if near else ""

@@ -4,6 +4,7 @@ from difflib import SequenceMatcher
 from numbers import Integral
 from os import PathLike
 from pathlib import Path
+from stat import S_ISDIR
 
 import numpy as np
 import torch
@@ -36,6 +37,8 @@ class Classifier(nn.Module):
         self.network = network
 
     def forward(self, pixels: Tensor) -> Tensor:
+        if pixels.shape[1:] != self.mean.shape:
+            raise ValueError(f"pixels are of shape (N, 3, 32, 32), not {pixels.shape}")
         if not pixels.is_floating_point():
             raise TypeError(f"pixels must be floats in [0, 1], not {pixels.dtype}: divide by 255")
         return self.network(pixels - self.mean)
@@ -60,6 +63,7 @@ def load(
     """
     require_arguments(network, stray, seed, runs, settings)
     network, settings, root = canonical(network), settings.lower(), directory_of(runs)
+    directory_of(root / settings)
     if parse(network).kind == "imagenet-resnet":
         raise UserError(f"{network} is for ImageNet's images: this loads networks for CIFAR-10's")
     chosen = first_seed(root, settings, network) if seed is None else int(seed)
@@ -110,7 +114,9 @@ def directory_of(runs: str | PathLike[str]) -> Path:
     except RuntimeError:
         raise UserError(f"{runs}: there is no such home directory") from None
     try:
-        is_file = root.exists() and not root.is_dir()
+        is_file = not S_ISDIR(root.stat().st_mode)
+    except FileNotFoundError:
+        return root
     except OSError as error:
         raise UserError(f"{root} cannot be read: {error.strerror}") from None
     if is_file:

@@ -64,6 +64,18 @@ def test_torch_hub_shows_a_signature() -> None:
     assert title.startswith("    ResNet-20 for CIFAR-10: ")
 
 
+def test_torch_hub_refuses_settings_of_a_new_network() -> None:
+    with pytest.raises(UserError, match="settings='overnight' is of published weights"):
+        hubconf.resnet20(settings="overnight")
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 32, 32), (1, 3, 28, 28), (3, 32, 32)])
+def test_images_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
+    network = pretrained.Classifier(build("resnet-8"))
+    with pytest.raises(ValueError, match=r"pixels are of shape \(N, 3, 32, 32\), not .*"):
+        network(torch.zeros(shape))
+
+
 def test_torch_hub_lists_the_networks_and_nothing_else() -> None:
     depths = {"plain": (20, 32, 44, 56), "resnet": (20, 32, 44, 56, 110)}
     expected = {f"{kind}{depth}" for kind in depths for depth in depths[kind]}
@@ -200,6 +212,14 @@ def test_resnet_110_is_published_by_other_settings() -> None:
         (["resnet-8"], {"seed": True}, "seed is a whole number, as 0, or None, not True"),
         (["resnet-8"], {"runs": 3}, "runs is a directory of runs, as 'my-runs', not 3"),
         (["resnet-8"], {"settings": None}, "settings is a name, as 'paper' or 'overnight'"),
+        (["resnet-8"], {"settings": "x" * 5_000}, "x cannot be read: File name too long"),
+        (["resnet-8"], {"runs": Path(__file__) / "runs"}, "runs cannot be read: Not a directory"),
+        (["resnet-" + "9" * 5_000], {}, "no network is called 'resnet-9+': names are"),
+        (
+            ["resnet-\N{ARABIC-INDIC DIGIT TWO}\N{ARABIC-INDIC DIGIT ZERO}"],
+            {},
+            "no network is called",
+        ),
         (["resnet-8"], {"settings": "pa\0per"}, "'pa.x00per' contains a NUL character"),
         (["resnet-8"], {"runs": Path("my\0runs")}, "'my.x00runs' contains a NUL character"),
     ],
