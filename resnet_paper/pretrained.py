@@ -27,6 +27,7 @@ class Classifier(nn.Module):
     """A network behind its normalisation: pixels in [0, 1], (N, 3, 32, 32) -> logits (N, 10).
 
     The mean image of CIFAR-10's 50,000 training images is subtracted, as in training.
+    Raises ValueError for images of another shape, TypeError for pixels that are no floats.
     """
 
     mean: Tensor
@@ -37,6 +38,7 @@ class Classifier(nn.Module):
         self.network = network
 
     def forward(self, pixels: Tensor) -> Tensor:
+        # A trace is of one shape anyway, and would warn of the comparison.
         if not torch.jit.is_tracing() and pixels.shape[1:] != self.mean.shape:
             raise ValueError(f"pixels are of shape (N, 3, 32, 32), not {pixels.shape}")
         if not pixels.is_floating_point():
@@ -63,7 +65,7 @@ def load(
     """
     require_arguments(network, stray, seed, runs, settings)
     network, settings, root = canonical(network), settings.lower(), directory_of(runs)
-    directory_of(root / settings)
+    directory_of(root / settings)  # is refused if no directory can have this name
     if parse(network).kind == "imagenet-resnet":
         raise UserError(f"{network} is for ImageNet's images: this loads networks for CIFAR-10's")
     chosen = first_seed(root, settings, network) if seed is None else int(seed)

@@ -122,7 +122,7 @@ def table(gradients: Gradients, note: str = "") -> Table:
         "[Yang et al. 2019](https://arxiv.org/abs/1902.08129), without by the variance of the "
         "weights. Without `FULL=1`, nets of more than 20 layers are followed for 30 iterations, "
         "those of 110, which warm up, for 10. "
-        "Cosine: between the gradient of all weights in this precision and in float64, on 16 "
+        "Cosine: between the gradient of all parameters in this precision and in float64, on 16 "
         "images (`FULL=1`: a batch) of one seed. "
         f"bfloat16 is rounded as in mixed precision. {UNDERFLOW}: a norm underflows."
     )

@@ -12,7 +12,11 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
 OF_A_HOOK = (
-    *("GIT_DIR", "GIT_COMMON_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"),
+    "GIT_DIR",
+    "GIT_COMMON_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
     "GIT_PREFIX",
 )
 
