@@ -68,4 +68,4 @@ def distances(results: Iterable[Result]) -> pd.DataFrame:
             rows.append((network, len(curves), error, *means, *points))
     columns = ["network", "runs", "error", "until_32k", "after_32k"]
     columns += ["points_until", "points_after"]
-    return pd.DataFrame(rows, columns=columns).round(4)
+    return pd.DataFrame(rows, columns=columns)

@@ -130,10 +130,10 @@ def compare_with_paper(
                 "ours_diverged": ours["diverged"].sum(),
                 "validation_mean": validation["mean"],
                 "validation_std": validation["std"],
-                "difference": test["mean"] - expected,
+                "difference": round(test["mean"] - expected, 4),
             }
         )
-    return pd.DataFrame(rows, columns=COMPARISON).astype({"layers": "Int64"}).round(4)
+    return pd.DataFrame(rows, columns=COMPARISON).astype({"layers": "Int64"})
 
 
 def comparison_text(numbers: pd.DataFrame, paper: str) -> pd.DataFrame:
@@ -184,7 +184,7 @@ def table6(results: Iterable[Result], recipe: Recipe, note: str = "") -> Table:
     rows = with_trained(facts.TABLE6, "ResNet", results, recipe)
     numbers = compare_with_paper(rows, results)
     text = comparison_text(numbers, paper)
-    table = Table("table6", numbers, text, note, "Table 6: test error")
+    table = Table("table6", numbers.round(4), text, note, "Table 6: test error")
     return without_paper(table, recipe, paper)
 
 
@@ -195,7 +195,7 @@ def plain(results: Iterable[Result], recipe: Recipe, note: str = "") -> Table:
     numbers = compare_with_paper(rows, results)
     text = comparison_text(numbers, paper)
     text.loc[text["layers"] == "110", paper] = f"above {facts.PLAIN_110_ABOVE:.0f}"
-    return without_paper(Table("plain", numbers, text, note, "Plain nets"), recipe, paper)
+    return without_paper(Table("plain", numbers.round(4), text, note, "Plain nets"), recipe, paper)
 
 
 def training(results: Iterable[Result], recipe: Recipe, note: str = "") -> Table:
@@ -355,7 +355,7 @@ def distances(results: Iterable[Result], note: str = "") -> Table:
     text = pd.DataFrame(rows, columns=columns)
     note = f"{meaning} {note}".strip()
     lead = closer_with_precise_bn(numbers)
-    return Table("figure6", numbers, text, note, "Distances to the paper's curves", lead)
+    return Table("figure6", numbers.round(4), text, note, "Distances to the paper's curves", lead)
 
 
 def closer_with_precise_bn(numbers: pd.DataFrame) -> str:

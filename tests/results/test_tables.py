@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from resnet_paper.paper import facts, reproductions
-from resnet_paper.results import curves, tables
+from resnet_paper.results import curves, tables, verdicts
 from resnet_paper.results.formats import format_best
 from resnet_paper.results.statistics import TEST_ERROR_SPREAD, statistics
 from resnet_paper.runs.recipe import PAPER, SETTINGS
@@ -54,6 +54,15 @@ def test_the_interval_is_students() -> None:
     of = statistics(pd.Series([1.0, 2.0, 3.0, 4.0, 5.0]))
     assert of["high"] - of["mean"] == pytest.approx(2.776 * of["std"] / 5**0.5, rel=1e-3)
     assert pd.isna(statistics(pd.Series([1.0, 2.0]))["low"]), "two runs say too little"
+
+
+def test_a_mean_between_two_hundredths_is_shown_alike_everywhere(record_run: RecordRun) -> None:
+    """48.29 and 50.92 have 49.605 between them, in binary a little more or less."""
+    runs = [record_run("plain-56", seed, error) for seed, error in enumerate((48.29, 50.92))]
+    shown = "49.61 ± 1.86"
+    assert shown in tables.plain(runs, PAPER).markdown()
+    assert shown in tables.training(runs, PAPER).markdown()
+    assert shown in verdicts.claims_table([record_run("plain-20"), *runs], PAPER).markdown()
 
 
 def test_an_interval_is_shown_from_three_runs_on(record_run: RecordRun) -> None:
