@@ -130,6 +130,7 @@ def compare_with_paper(
                 "ours_diverged": ours["diverged"].sum(),
                 "validation_mean": validation["mean"],
                 "validation_std": validation["std"],
+                # Rounded, since equal numbers may differ by 1e-15, and the sign is read.
                 "difference": round(test["mean"] - expected, 4),
             }
         )
