@@ -100,7 +100,7 @@ def locked(path: Path, waiting: str) -> Iterator[None]:
             except BlockingIOError:
                 click.echo(waiting, err=True)
                 fcntl.flock(lock, fcntl.LOCK_EX)
-            if path.exists() and os.path.samestat(os.fstat(lock), path.stat()):
+            if is_at(path, lock):
                 try:
                     yield
                 finally:
@@ -108,6 +108,14 @@ def locked(path: Path, waiting: str) -> Iterator[None]:
                 return
         finally:
             os.close(lock)
+
+
+def is_at(path: Path, file: int) -> bool:
+    """Whether an open file still lies at a path: others may remove it at any moment."""
+    try:
+        return os.path.samestat(os.fstat(file), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager

@@ -11,9 +11,16 @@ import pandas as pd
 import pytest
 
 from resnet_paper.errors import UserError
-from resnet_paper.runs.files import remove_temporaries, require_writable, write, write_csv
+from resnet_paper.runs.files import (
+    locked,
+    remove_temporaries,
+    require_writable,
+    write,
+    write_csv,
+)
 
 WRITES = 200
+PROCESSES = 6
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(
@@ -51,6 +58,28 @@ def test_others_may_read_what_the_umask_lets_them(tmp_path: Path, umask: int) ->
     write(tmp_path / "run.json", b"{}")
     assert (tmp_path / "run.json").stat().st_mode & 0o777 == 0o666 & ~umask
     assert os.umask(umask) == umask, "the process keeps its umask"
+
+
+def add_often(counter: Path, together: Barrier) -> None:
+    together.wait()
+    for _ in range(WRITES):
+        with locked(counter.with_name("lock"), "waiting"):
+            counter.write_text(f"{int(counter.read_text()) + 1}")
+
+
+def test_one_process_at_a_time_holds_a_lock_whose_file_comes_and_goes(tmp_path: Path) -> None:
+    counter = tmp_path / "counter"
+    counter.write_text("0")
+    context = multiprocessing.get_context("fork")
+    together = context.Barrier(PROCESSES)
+    adders = [context.Process(target=add_often, args=(counter, together)) for _ in range(PROCESSES)]
+    for adder in adders:
+        adder.start()
+    for adder in adders:
+        adder.join()
+    assert [adder.exitcode for adder in adders] == [0] * PROCESSES
+    assert counter.read_text() == f"{WRITES * PROCESSES}"
+    assert list(tmp_path.iterdir()) == [counter]
 
 
 def write_often(path: Path, content: bytes, together: Barrier) -> None:
