@@ -89,7 +89,7 @@ def locked(path: Path, waiting: str) -> Iterator[None]:
     """Context manager: one process at a time; others say that they are waiting.
 
     The lock is the operating system's, so that of a dead process is gone. Its file is removed at
-    the end: who has waited for a removed one locks the next.
+    the end: a process that waited for a removed one locks the next.
     """
     while True:
         make_directory(path.parent)
