@@ -71,7 +71,7 @@ def test_one_process_at_a_time_holds_a_lock_whose_file_comes_and_goes(tmp_path: 
     counter = tmp_path / "counter"
     counter.write_text("0")
     context = multiprocessing.get_context("fork")
-    together = context.Barrier(PROCESSES)
+    together = context.Barrier(PROCESSES, timeout=60)
     adders = [context.Process(target=add_often, args=(counter, together)) for _ in range(PROCESSES)]
     for adder in adders:
         adder.start()
@@ -93,7 +93,7 @@ def test_two_processes_that_write_one_file(tmp_path: Path) -> None:
     path = tmp_path / "responses.csv"
     contents = [bytes([letter]) * 200_000 for letter in b"ab"]
     context = multiprocessing.get_context("spawn")
-    together = context.Barrier(len(contents))
+    together = context.Barrier(len(contents), timeout=60)
     write(path, contents[0])
     writers = [
         context.Process(target=write_often, args=(path, content, together)) for content in contents

@@ -299,7 +299,7 @@ def load_with_others(data_dir: Path, log: Path, together: Any) -> None:
 
 def test_of_several_processes_one_downloads_and_the_others_wait(tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
-    together, log = context.Barrier(6), tmp_path / "log"
+    together, log = context.Barrier(6, timeout=60), tmp_path / "log"
     data_dir = tmp_path / "data"
     others = [
         context.Process(target=load_with_others, args=(data_dir, log, together)) for _ in range(6)
